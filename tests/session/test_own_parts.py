@@ -125,6 +125,11 @@ class Masked(Plain):
         self.register_buffer("mask", torch.full((2,), -torch.inf))
 
 
+class Sparse(Plain):
+    def prepare(self):
+        self.register_buffer("graph", torch.eye(2).to_sparse())
+
+
 class Itself(Plain):
     def __deepcopy__(self, memo):
         return self
@@ -243,7 +248,7 @@ def _all(register, *kinds):
 @hookimpl
 def ganforge_register_generators(register):
     _all(register, Assigned, OldWeightNorm, Lazy, Tied, LateError, LateExit, LateTuple, EvalError, EvalNan)
-    _all(register, Growing, LateParameter, Masked, Itself)
+    _all(register, Growing, LateParameter, Masked, Itself, Sparse)
 
 
 @hookimpl
@@ -408,6 +413,7 @@ def test_few_samples_behind_a_number_are_named_in_the_run_its_report_and_what_is
         ('generator={use="evalnan"}', 2, "generator: generator 'local/evalnan' returns values in eval mode that are not finite"),
         ('generator={use="growing"}', 2, "changes the size of 'log' from (0,) to ("),
         ('generator={use="lateparameter"}', 2, "creates the state 'late' when it is used"),
+        ('generator={use="sparse"}', 2, "has the sparse state 'graph', which checkpoints cannot contain"),
         ('generator={use="itself"}', 3, "generator: generator 'local/itself' cannot be copied, which its moving average needs"),
         ('sampler={use="labels"}', 3, "sampler: sampler 'local/labels' draws labels from -1 to -1, expected 0 to 1"),
         ('metric=[{use="worded"}]', 3, "metric[0]: metric 'local/worded' declares value_info[''] = a str, expected a MetricInfo"),

@@ -240,7 +240,7 @@ def _contract_fault(built: object, contract: Any) -> str | None:
         return f"is {describe(built)} without {' and '.join(missing)}"
     for name, declared in {**_DECLARED, "spec": DataSpec if contract is Dataset else LatentSpec}.items():
         if not isinstance(value := getattr(built, name, None), declared | None):
-            return f"declares {name} = {describe(value)}, expected a {declared.__name__}"
+            return f"declares {name} = {describe(value)}, expected {declared.__name__}"
     for name, declared in _DESCRIBED.items():
         for key, value in getattr(built, name, {}).items():
             if not isinstance(key, str) or not isinstance(value, declared):

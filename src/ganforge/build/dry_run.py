@@ -138,7 +138,7 @@ class _DryRun:
             before = _fingerprint(loss)
             terms = call()
             for name, value in terms.values.items():
-                _require_finite(part.key, f"the {side} term '{name}'", value)
+                _require_finite(part.key, f"values of the {side} term '{name}'", value)
                 if f"{side}/{name}" not in loss.term_info:
                     declared = f'add "{side}/{name}" to its term_info'
                     raise PartError(part.key, f"returns the {side} term '{name}', which it does not declare", remedy=declared)

@@ -139,7 +139,7 @@ def _tensor_fault(
     if device.type != "cpu" or not value.numel():  # looking at values would wait for the accelerator
         return None
     if classes is None:
-        return None if bool(value.isfinite().all()) else f"{name} that are not finite"
+        return None if bool(value.isfinite().all()) else f"{name} with values that are not finite"
     below = value.new_tensor(classes)
     if bool(((value < 0) | (value >= below)).any()):
         return f"{name} from {int(value.min())} to {int(value.max())}, expected 0 to {int(below.max()) - 1}"

@@ -80,6 +80,10 @@ def network_state(name: str, network: nn.Module) -> dict[str, Tensor]:
             if not isinstance(value, Tensor):
                 fault = f"has the state '{key}' of type {type(value).__name__}, which checkpoints cannot contain"
                 raise PartError(name, fault, remedy="keep it in a buffer, a tensor")
+            if value.layout is not torch.strided:
+                raise PartError(
+                    name, f"has the sparse state '{key}', which checkpoints cannot contain", remedy="keep it dense: to_dense()"
+                )
             if value.is_inference():
                 raise PartError(
                     name, f"has the state '{key}' from torch.inference_mode(), which cannot be loaded", remedy="use torch.no_grad()"

@@ -81,7 +81,7 @@ class Trainer:
             f"{name}/{key}"
             for name, network in self._saved_networks().items()
             for key, buffer in network.named_buffers()
-            if not bool(buffer.isfinite().all())
+            if buffer.layout is torch.strided and not bool(buffer.isfinite().all())
         }
         self.iteration = self.rollbacks = self.iterations_run = 0
         self.divergence: str | None = None
