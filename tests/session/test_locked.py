@@ -316,7 +316,7 @@ def test_a_run_with_a_local_component_is_sampled_later(trained, tmp_path, capsys
 
 def test_nothing_runs_the_copy_by_itself(trained, tmp_path, capsys):
     assert main(["sample", str(trained), "--out", "a.csv"]) == 2
-    assert "name the file with --plugin FILE.py" in capsys.readouterr().err
+    assert "the local plugin 'my-gan' is not loaded" in capsys.readouterr().err
 
 
 def test_the_model_for_mlflow_holds_the_file_and_asks_for_the_runs_plugins_alone(trained, tmp_path):
