@@ -173,7 +173,7 @@ def test_it_delivers_what_waits_once(folder, tmp_path, capsys):
     assert messages["points"] > 1
     assert messages["pending"] == {"points": 0, "images": 0, "others": 0}
     assert run.info.status == "FINISHED"
-    assert run.data.metrics["eval/wasserstein"] == 0.25
+    assert run.data.metrics["2-eval/wasserstein"] == 0.25
 
     assert main(["sync"]) == 0
     assert "MLflow has everything." in capsys.readouterr().out

@@ -17,6 +17,7 @@ import pytest
 from ganforge.cli.app import main
 from ganforge.storage import journal
 from ganforge.testing import fake_plugin
+from ganforge.tracking.mlflow_sink import chart_key
 
 # MLflow is read in this process, and warns of its own dependencies.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -56,6 +57,11 @@ def test_mlflow_has_what_the_run_folder_has(finished):
     assert run.info.status == "FINISHED"
     assert client.get_experiment(run.info.experiment_id).name == "smoke"
     assert run.data.params["train.iterations"] == "20"
+    assert len(run.data.params) <= 40
+    assert not {key for key in run.data.params if key.startswith(("health.", "title", "description", "expect", "tracking"))}
+    assert {"loss.non-saturating.weight", "generator.optimizer.lr.start"} <= set(run.data.params)
+    assert {key.partition("/")[0] for key in run.data.metrics} <= {"1-loss", "2-eval", "5-health", "rate", "perf"}
+    assert all(key.count("/") == 1 for key in run.data.metrics)
     assert run.data.params["discriminator.use"].startswith("ganforge-infogan/infogan-mlp")
     assert run.data.tags["ganforge.run_id"] == identity["id"]
     assert run.data.tags["ganforge.seed"] == "0"
@@ -69,13 +75,13 @@ def test_mlflow_has_what_the_run_folder_has(finished):
             for key, values in record["values"].items():
                 if key.startswith("perf/"):
                     continue
-                stored = {metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, key)}
+                stored = {metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, chart_key(key))}
                 assert [stored[at] for at in record["iterations"]] == pytest.approx(values), key
         if record["kind"] == "eval":
             for key, value in record["values"].items():
-                history = client.get_metric_history(run.info.run_id, key)
+                history = client.get_metric_history(run.info.run_id, chart_key(key))
                 assert [metric.value for metric in history if metric.step == record["iteration"]] == pytest.approx([value])
-    losses = client.get_metric_history(run.info.run_id, "loss/generator/total")
+    losses = client.get_metric_history(run.info.run_id, "1-loss/generator.total")
     assert sorted(metric.step for metric in losses) == list(range(1, 21))
 
     artifacts = {item.path for item in client.list_artifacts(run.info.run_id)}
@@ -135,7 +141,7 @@ def test_many_seeds_stand_below_one_parent(ganforge, recipe, tmp_path):
     client = MlflowClient(swept["mlflow"]["tracking_uri"])
     parent = client.get_run(swept["mlflow"]["run_id"])
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics["eval/wasserstein"] == pytest.approx(sum(values) / 2)
+    assert parent.data.metrics["4-seeds/wasserstein"] == pytest.approx(sum(values) / 2)
     assert sum(swept["health"]["seeds"].values()) == 2
     assert parent.data.tags["ganforge.health"] == swept["health"]["verdict"] == next(iter(swept["health"]["seeds"]))
     assert parent.data.tags["ganforge.health.seeds"] == ", ".join(f"{n} {word}" for word, n in swept["health"]["seeds"].items())

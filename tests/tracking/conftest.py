@@ -1,5 +1,6 @@
 """Run folders with journals, sqlite stores and servers for the tests of tracking."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -97,6 +98,11 @@ def uri(tmp_path, empty_store):
     return f"sqlite:///{empty_store(tmp_path)}"
 
 
+def journal_key(key):
+    """The key in the journal of a chart in MLflow."""
+    return re.sub(r"^\d-", "", key).replace(".", "/")
+
+
 @dataclass
 class Record:
     """A run as MLflow gives it back."""
@@ -113,7 +119,9 @@ class Record:
     def images(self):
         """(key, step) of every picture, once per picture."""
         names = [Path(info.path).name for info in self.client.list_artifacts(self.run.info.run_id, "images")]
-        return sorted((name.split("+")[0].replace("~", "/"), int(name.split("+")[2])) for name in names if name.endswith(".png"))
+        return sorted(
+            (journal_key(name.split("+")[0].replace("~", "/")), int(name.split("+")[2])) for name in names if name.endswith(".png")
+        )
 
 
 @pytest.fixture
@@ -128,7 +136,7 @@ def read_back():
         assert len(runs) == 1
         run = runs[0]
         points = {
-            key: [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key)]
+            journal_key(key): [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key)]
             for key in run.data.metrics
         }
         return Record(run, client, points)

@@ -50,6 +50,9 @@ class Memory:
     def log_file(self, path, folder):
         self._call("file", path.name, folder)
 
+    def delete_tag(self, key):
+        pass
+
     def set_tag(self, key, value):
         self._call("tag", key, value)
 

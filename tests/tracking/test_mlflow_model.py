@@ -103,7 +103,7 @@ def test_the_generator_is_logged_once_and_samples_with_params(trainer, weights, 
     assert model.name == "generator"
     assert str(model.status) == "READY"
     assert model.source_run_id == record.run.info.run_id
-    assert [(metric.key, metric.value) for metric in model.metrics] == [("eval/wasserstein", 0.25)]
+    assert [(metric.key, metric.value) for metric in model.metrics] == [("2-eval/wasserstein", 0.25)]
     assert record.points["eval/wasserstein"] == [(600, 0.25)]
     assert [output.model_id for output in record.run.outputs.model_outputs] == [model.model_id]
 

@@ -6,11 +6,12 @@ import getpass
 import hashlib
 import os
 import platform
+import re
 import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from itertools import chain, count
@@ -21,7 +22,9 @@ import ganforge
 from ganforge.build.lock import make_lock
 from ganforge.core.errors import StorageError
 from ganforge.core.redaction import mask, mask_data, mask_text
+from ganforge.recipe.config import LossTable, MetricTable, NetworkTable, Recipe
 from ganforge.recipe.toml_writer import fingerprint, flatten, to_plain, to_toml
+from ganforge.registry.params_description import plain_value
 from ganforge.registry.selection import next_command
 from ganforge.session.run_plan import Options, RunPlan
 from ganforge.storage import atomic_files
@@ -29,7 +32,16 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.run_metadata import UNCHECKED_TAGS, DatasetFacts, StartRecord
 
 if TYPE_CHECKING:
+    from ganforge.build.blueprint import Blueprint
+    from ganforge.build.parts import Part
     from ganforge.train.trainer import Trainer
+
+_MOST_PARAMS = 40
+_COMMON = re.compile(r"train\..+|(dataset|sampler|generator|discriminator)\.use|.+\.optimizer\.(use|lr.*)|loss\.[^.]+\.weight.*")
+_UNLOGGED = re.compile(
+    r"title$|description$|expect\.|requires\.|tracking\.|checkpoints\.|metric\.[^.]+\.(use|name)$|loss\.[^.]+\.use$"
+)
+_INDEXED = re.compile(r"^(loss|metric)\.\d+")
 
 
 def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options) -> None:
@@ -118,7 +130,7 @@ def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Map
         run_id=identity["id"],
         run_name=f"{plan.name} {suffix} {identity['id'][:8]}",
         experiment=plan.experiment,
-        params=flatten(plan.blueprint.resolved),
+        params=logged_params(plan.blueprint),
         tags={
             "mlflow.source.name": str(path),
             "mlflow.source.type": "LOCAL",
@@ -129,6 +141,61 @@ def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Map
         note="\n\n".join(filter(None, note)),
         artifacts={"recipe": [folder.recipe.name, folder.resolved.name]},
     )
+
+
+def logged_params(blueprint: Blueprint) -> dict[str, str]:
+    """At most 40 parameters for MLflow, whose image cards list them all: what every run has, then what differs from the defaults.
+
+    Losses and metrics have their names in the keys, so that a key means the same in every run; ``resolved.toml`` has everything.
+    """
+    named = _by_name(blueprint.resolved.loss, "loss") | _by_name(blueprint.resolved.metric, "metric")
+
+    def renamed(recipe: Recipe) -> dict[str, str]:
+        return {_INDEXED.sub(lambda found: named[found[0]], key): value for key, value in flatten(recipe).items()}
+
+    everything, defaults = renamed(blueprint.resolved), renamed(_with_defaults(blueprint))
+    kept = {key: value for key, value in everything.items() if _COMMON.fullmatch(key)}
+    kept |= {key: value for key, value in everything.items() if value != defaults.get(key) and not _UNLOGGED.match(key)}
+    return dict(list(kept.items())[:_MOST_PARAMS])
+
+
+def _by_name(tables: Sequence[LossTable | MetricTable], kind: str) -> dict[str, str]:
+    """From ``loss.0`` to ``loss.hinge``; a second one of a name gets a number."""
+    names: dict[str, str] = {}
+    for index, table in enumerate(tables):
+        name = getattr(table, "name", None) or table.use.partition("@")[0].rpartition("/")[2]
+        same = sum(one.split("~")[0] == f"{kind}.{name}" for one in names.values())
+        names[f"{kind}.{index}"] = f"{kind}.{name}" + (f"~{same + 1}" if same else "")
+    return names
+
+
+def _with_defaults(blueprint: Blueprint) -> Recipe:
+    """The resolved recipe with every default that does not depend on the recipe."""
+    resolved = blueprint.resolved
+    plain = type(resolved.health)(), type(resolved.pictures)()
+    changed: dict[str, Any] = {"health": plain[0], "pictures": plain[1]}
+    for name in ("dataset", "sampler", "generator", "discriminator"):
+        changed[name] = _default_table(getattr(resolved, name), getattr(blueprint, name))
+    for name, parts in (("loss", blueprint.losses), ("metric", blueprint.metrics)):
+        changed[name] = tuple(map(_default_table, getattr(resolved, name), parts))
+    return resolved.model_copy(update=changed)
+
+
+def _default_table(table: Any, part: Part) -> Any:
+    fields = part.component.load_params().model_fields
+    params = {
+        name: plain_value(field.default)
+        for name, field in fields.items()
+        if not field.is_required() and field.default_factory is None
+    }
+    fixed = {
+        name: field.default
+        for name, field in type(table).model_fields.items()
+        if name not in {"use", "params", "name", "optimizer"}
+    }
+    if isinstance(table, NetworkTable):
+        fixed["optimizer"] = type(table.optimizer).model_validate({"use": table.optimizer.use})
+    return table.model_copy(update={"params": params, **fixed})
 
 
 def command_line() -> str:

@@ -131,7 +131,7 @@ def _record_progress(journal: JournalWriter, results: Sequence[Result]) -> None:
     so_far = SweepResult("", Path(), results, 0.0, 0)
     values: dict[str, float] = {}
     for name, found in so_far.values.items():
-        values |= {f"eval/{name}": sum(found) / len(found), f"eval/{name}_min": min(found), f"eval/{name}_max": max(found)}
+        values |= {f"seeds/{name}": sum(found) / len(found), f"seeds/{name}_min": min(found), f"seeds/{name}_max": max(found)}
     journal.record("eval", iteration=len(results), values=values)
     journal.record("health", iteration=len(results), verdict=so_far.verdict, findings=[], seeds=so_far.verdicts)
 

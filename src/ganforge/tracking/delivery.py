@@ -27,6 +27,7 @@ from ganforge.tracking.mlflow_sink import MlflowSink, Refusal, RefusedError, Unr
 from ganforge.tracking.run_metadata import StartRecord, health_tags
 
 BATCH = 500  # metrics per request: sending a batch a second time costs thirteen times as much as the first time
+_ENDING = ("ganforge.end_reason", "ganforge.error", "ganforge.exit_code", "ganforge.reaped")
 Rejection = dict[str, object]  # a record that the store refused for good: what, reason, unix ms and, for a metric, its value
 
 
@@ -222,6 +223,8 @@ class Delivery:
 
     def _resume(self, record: dict[str, Any]) -> None:
         self._end_windows("resume")
+        for key in _ENDING:  # of an earlier end of the run
+            self._sink.delete_tag(key)
         self._sink.set_status("RUNNING", record["ms"])
         self.ack = replace(self.ack, status=None)
 
@@ -325,4 +328,4 @@ class _CountingSink:
     def log_file(self, *_: Any) -> None:
         self.counts["others"] += 1
 
-    set_tag = log_model = set_status = log_file
+    set_tag = delete_tag = log_model = set_status = log_file

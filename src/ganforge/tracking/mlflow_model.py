@@ -65,7 +65,7 @@ def log_generator(
     measured = [
         Metric(metric.key, metric.value, metric.timestamp, metric.step, model_id=model.model_id, run_id=run_id)
         for key in client.get_run(run_id).data.metrics
-        if key.startswith("eval/")
+        if key.startswith("2-eval/")
         for metric in client.get_metric_history(run_id, key)
         if metric.step == iteration
     ]

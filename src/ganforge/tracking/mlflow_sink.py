@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ Refusal = tuple[str, str]
 """What was refused, and why."""
 
 _LONGEST_TAG = 8000
+_SECTIONS = {"loss": "1-loss", "eval": "2-eval", "images": "3-images", "seeds": "4-seeds", "health": "5-health"}
 _MAX_FAILURES = 4  # after which it is the record that fails, not the store
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -126,12 +128,12 @@ class MlflowSink:
         """Send metrics, all or none."""
         from mlflow.entities import Metric
 
-        self._log_batch("metrics", [Metric(metric_key(point.key), point.value, point.ms, point.iteration) for point in points])
+        self._log_batch("metrics", [Metric(chart_key(point.key), point.value, point.ms, point.iteration) for point in points])
         fault_point("sent")
 
     def log_image(self, path: Path, key: str, iteration: int, ms: int) -> None:
         """Send a picture unless it is there."""
-        picture, key = _open_image(path), artifact_key(key)
+        picture, key = _open_image(path), artifact_key(chart_key(key))
         with self._errors():
             if self._pictures is None:
                 self._pictures = self._list_pictures()
@@ -151,6 +153,12 @@ class MlflowSink:
         """Set a tag of the run."""
         with self._errors(may_refuse=True):
             self._client.set_tag(self._run_id, metric_key(key), cut(value, _LONGEST_TAG), synchronous=True)
+
+    def delete_tag(self, key: str) -> None:
+        """Remove a tag of the run, if it has it."""
+        with self._errors():
+            if key in self._client.get_run(self._run_id).data.tags:
+                self._client.delete_tag(self._run_id, key)
 
     def log_model(self, folder: Path, record: dict[str, Any]) -> None:
         """Send the trained generator unless it is there."""
@@ -192,7 +200,7 @@ class MlflowSink:
             with _translate_errors():
                 run = self._client.get_run(self._run_id)
             if run.info.lifecycle_stage == "deleted":
-                raise RunDeletedError(f"the run {self._run_id} was deleted in MLflow") from refusal
+                raise _deleted(self._run_id, self.store) from refusal
             raise
 
     def _accepts_writes(self) -> bool:
@@ -224,7 +232,7 @@ class MlflowSink:
         if run.data.tags.get("ganforge.run_id") != start.run_id or not _belongs_to(run, start):  # the folder names another run
             return False
         if run.info.lifecycle_stage == "deleted":
-            raise RunDeletedError(f"the run {run_id} was deleted in MLflow")
+            raise _deleted(run_id, self.store)
         self._experiment_id, self._run_id = str(run.info.experiment_id), run_id
         return True
 
@@ -301,6 +309,11 @@ def _belongs_to(run: Any, start: StartRecord) -> bool:
     if folder in (None, start.tags.get("ganforge.run_dir")):
         return True
     return host == start.tags.get("ganforge.host") and not Path(folder).exists()
+
+
+def _deleted(run_id: str, store: Store) -> RunDeletedError:
+    restore = f"MLFLOW_TRACKING_URI={shlex.quote(store.shown)} mlflow runs restore --run-id {run_id}"
+    return RunDeletedError(f"the run {run_id} was deleted in MLflow; nothing is sent until you restore it: {restore}")
 
 
 def _tags(start: StartRecord) -> Mapping[str, str]:
@@ -382,6 +395,15 @@ def _translated(error: Any, *, retry: bool) -> UnreachableError | RefusedError:
     else:
         permanent = isinstance(error, ValueError | TypeError | OverflowError | KeyError)
     return RefusedError(message) if permanent and not retry else UnreachableError(message)
+
+
+def chart_key(name: str) -> str:
+    """The key of a metric or image: MLflow sorts the sections of charts by name, and ``loss/generator/total`` would get its own.
+
+    It becomes ``1-loss/generator.total``: losses come first, then evaluations, images and health, each in one section.
+    """
+    group, slash, rest = name.partition("/")
+    return metric_key(f"{_SECTIONS.get(group, group)}/{rest.replace('/', '.')}") if slash else metric_key(name)
 
 
 def metric_key(name: str) -> str:
