@@ -76,7 +76,8 @@ CASES = {
     "no pictures": (FOLDER, {"pictures/note.txt": b"text"}, "pictures/note.txt", "is not a picture that Pillow can read"),
     "an empty folder": (FOLDER, {"pictures": None}, "pictures", "contains no pictures"),
     "no folder": (FOLDER, {}, "pictures", "there is no folder"),
-    "a file in a folder's place": (FOLDER, {"pictures": b"text"}, "pictures", "there is no folder"),
+    "a file in a folder's place": (FOLDER, {"pictures": b"text"}, "pictures", "is a file"),
+    "an archive": (FOLDER.replace("pictures", "all.zip"), {"all.zip": b"PK"}, "all.zip", "is an archive: unpack it"),
     "a folder named as a picture": (FOLDER, {"pictures/1.png": None}, "pictures", "contains no pictures"),
     "a JPEG cut short": (FOLDER, pictures(**{"3.jpg": picture(form="jpeg", cut=99)}), "pictures/3.jpg", "is damaged"),
     "a JPEG of noise": (FOLDER, pictures(**{"3.jpg": b"\xff\xd8\xff\xe0" + bytes(99)}), "pictures/3.jpg", "is not a picture"),
@@ -104,7 +105,19 @@ CASES = {
         'use = "arrays"\nparams = { file = "values.npy" }',
         {"values.npy": None},
         "values.npy",
-        "there is no file",
+        "is a folder",
+    ),
+    "images of bytes as floats": (
+        'use = "arrays"\nparams = { file = "values.npy" }',
+        {"values.npy": np.linspace(0, 255, 256).reshape(4, 8, 8)},
+        "values.npy",
+        "set dataset.params.value_range = [0, 255]",
+    ),
+    "no values": (
+        'use = "arrays"\nparams = { file = "values.csv" }',
+        {"values.csv": b"x,y\n1,2\n,4\n"},
+        "values.csv",
+        "line 3, column 'x'",
     ),
     "an array cut short": (
         'use = "arrays"\nparams = { file = "values.npy" }',
@@ -142,6 +155,8 @@ def ends(tmp_path, monkeypatch, capsys):
         assert shown.out == ""
         assert shown.err.count("error: ") == 1
         assert "Traceback" not in shown.err
+        assert main(["check", "recipe.toml"]) == 2
+        assert capsys.readouterr().err == shown.err[shown.err.index("error: ") :], "check says what run says"
         assert sorted(tmp_path.rglob("*")) == before
         return shown.err
 

@@ -15,6 +15,7 @@ from ganforge.figures.images import (
     enlarge,
     fit_grid,
     lay_out,
+    picture_size,
     select_images,
     to_pixels,
     value_range,
@@ -168,6 +169,17 @@ def test_enlarging_keeps_hard_edges():
     assert enlarge(picture, 5)[0][..., 0].tolist() == [[0, 0, 255, 255]] * 2
     assert enlarge(picture, 7)[1] == 3
     assert enlarge(np.zeros((900, 10, 3), np.uint8), 640)[1] == 1
+
+
+def test_more_than_four_channels_are_shown_side_by_side():
+    values = torch.rand(2, 5, 3, 4)
+    shown = to_pixels(Samples(values), (0.0, 1.0))
+
+    assert shown.shape == (2, 3, 20, 3)
+    assert picture_size((5, 3, 4)) == (3, 20)
+    for channel in range(5):
+        alone = to_pixels(Samples(values[:, channel : channel + 1]), (0.0, 1.0))
+        assert np.array_equal(shown[:, :, 4 * channel : 4 * channel + 4], alone)
 
 
 @pytest.mark.parametrize("channels", [2, 4])

@@ -50,6 +50,11 @@ from ganforge.train.real_samples import sample_source, training_samples
 from ganforge.train.trainer import TrainConfig, Trainer
 
 _log = logging.getLogger(__name__)
+
+_SCALE_SAMPLES = 10_000
+"""Training samples, at most, from which the scale of the data is judged."""
+_LARGE_VALUE, _LARGE_PIXEL, _SMALL_SPREAD = 100.0, 10.0, 0.01
+"""Values of points and images above which, and standard deviations below which, networks with usual weights learn badly."""
 _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
 
@@ -110,8 +115,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
 def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> Trainer:
     """Build every part and the trainer; a PluginError if a factory fails, or its result breaks the contract of its kind."""
     recipe, seed = blueprint.recipe, blueprint.recipe.train.seed
-    dataset = build_dataset(blueprint.dataset, seed=seed, folders=folders)
-    batches, data = _batches(dataset, recipe, device)
+    dataset, batches, data = load_data(blueprint, device=device, folders=folders)
     sampler = build_sampler(blueprint.sampler, data)
 
     context = BuildContext(data, sampler.spec)
@@ -150,6 +154,15 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
         return Trainer(
             config=_train_config(recipe), game=game, batches=batches, sampler=sampler, evaluator=evaluator, device=device
         )
+
+
+def load_data(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> tuple[Dataset, Batches, DataSpec]:
+    """The data set, its batches and its spec as networks see it; warns of values on whose scale networks do not learn well."""
+    dataset = build_dataset(blueprint.dataset, seed=blueprint.recipe.train.seed, folders=folders)
+    batches, data = _batches(dataset, blueprint.recipe, device)
+    if text := _scale_problem(data, batches):
+        _log.warning("dataset: %s", text)
+    return dataset, batches, data
 
 
 def build_dataset(part: Part, *, seed: int, folders: Folders) -> Dataset:
@@ -269,6 +282,32 @@ def _batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> tuple[Ba
     ), data
 
 
+def _scale_problem(data: DataSpec, batches: Batches) -> str | None:
+    """What is wrong with the scale of the values that networks see; ``None`` if nothing is, or their range is declared."""
+    if data.value_range is not None or data.normalization is not None or isinstance(batches, StreamedBatches):
+        return None
+    values = batches.subsample(_SCALE_SAMPLES).values.flatten(1).double()
+    greatest, spread = values.abs().amax(0), values.std(0, correction=0)
+    worst = int(greatest.argmax())
+    if data.is_image:
+        if greatest[worst] <= _LARGE_PIXEL:
+            return None
+        low, high = float(values.min()), float(values.max())
+        return f"the images' values go from {low:g} to {high:g}; rescale them to [-1, 1] and declare value_range"
+    advice = "set dataset.standardise = true to train on mean 0 and variance 1"
+    if greatest[worst] > _LARGE_VALUE:
+        return f"values of feature {worst} (counted from 0) go up to {float(greatest[worst]):g}, and networks see them so; {advice}"
+    if len(values) > 1 and not bool(spread.min() > 0):
+        return f"feature {int(spread.argmin())} (counted from 0) is the same in all samples; leave it out"
+    if len(values) > 1 and float((greatest / spread).max()) > _LARGE_VALUE:
+        worst = int((greatest / spread).argmax())
+        low, high = float(values[:, worst].min()), float(values[:, worst].max())
+        return f"feature {worst} (counted from 0) goes from {low:g} to {high:g} only, far from 0; {advice}"
+    if len(values) > 1 and spread.max() < _SMALL_SPREAD:
+        return f"the values of all features differ by less than {_SMALL_SPREAD:g}, and networks see them so; {advice}"
+    return None
+
+
 def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
     """The spec with every feature scaled to mean 0 and variance 1."""
     if spec.is_image:
@@ -280,7 +319,7 @@ def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
         feature, rows = int((~(scale > 0)).nonzero()[0]), len(values)
         raise IncompatiblePartsError(
             f"feature {feature} is the same in all {rows} training samples: data without spread cannot be standardised",
-            remedy="set dataset.standardise = false",
+            remedy="leave it out of the data, or set dataset.standardise = false",
         )
     normalization = Normalization(tuple(values.mean(0).tolist()), tuple(scale.tolist()))
     return replace(spec, normalization=normalization, value_range=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from ganforge.core.errors import GanforgeError, Problem, RecipeError
 
 if TYPE_CHECKING:
     from ganforge.build.blueprint import Blueprint
+    from ganforge.build.compatibility import KnownSpecs
     from ganforge.core.specs import LatentSpec
     from ganforge.recipe.reader import ExplainedValue, RecipeSource
     from ganforge.train.trainer import Trainer
@@ -24,11 +26,12 @@ def check(
     *,
     overrides: options.Overrides = None,
     shapes: Annotated[bool, typer.Option("--shapes", help="Also build the parts and do a dry run; takes a few seconds.")] = False,
+    data: Annotated[bool, typer.Option(help="Read the data set, if it consists of files.")] = True,
     as_json: options.Json = False,
 ) -> None:
     """Check a recipe without training.
 
-    Checks its keys, components and parameters, and whether the components are compatible.
+    Checks its keys, components and parameters, whether the components are compatible, and data that are files.
     """
     from ganforge.build.blueprint import resolve_recipe
     from ganforge.recipe.reader import read_recipe
@@ -37,6 +40,7 @@ def check(
         source = read_recipe(recipe, overrides or ())
         blueprint = resolve_recipe(source, load_registry())
         trainer, shape_warnings = _build(source, blueprint) if shapes else (None, [])
+        read = _read_data(source, blueprint) if data and not shapes and _has_files(blueprint) else None
     except GanforgeError as error:
         if as_json:
             console.print_json({"recipe": recipe, "ok": False, "problems": _problems(error)})
@@ -56,14 +60,16 @@ def check(
         [(part.key, part.identity, part.component.plugin.version) for part in blueprint.parts],
         optional=(2,),
     )
-    data, latent = (trainer.evaluator.data, trainer.sampler.spec) if trainer else (blueprint.specs.data, blueprint.specs.latent)
-    if data:
-        console.print_line(f"data: {formatting.data(data)}")
+    specs = read or blueprint.specs
+    values, latent = (trainer.evaluator.data, trainer.sampler.spec) if trainer else (specs.data, specs.latent)
+    if values:
+        console.print_line(f"data: {formatting.data(values)}")
     if latent:
         console.print_line(f"latent: {_latent_text(latent)}")
     for name, number in sizes.items():
         console.print_line(f"{name}: {number:,} parameters")
     how = "built and dry-run" if trainer else "compatible as far as can be checked before building"
+    how = "compatible; the data were read and the networks built" if read else how
     console.success(f"{recipe} is valid: {len(blueprint.parts)} components, {how}")
 
 
@@ -111,6 +117,33 @@ def _build(source: RecipeSource, blueprint: Blueprint) -> tuple[Trainer, list[st
     warnings: list[str] = []
     with show_messages(console.note, warnings.append):
         return assemble(RunPlan(source, blueprint), "cpu"), warnings
+
+
+def _has_files(blueprint: Blueprint) -> bool:
+    """Whether files decide if the data set can be built: prepared ones, ones that its params name, or unknown ones of a plugin."""
+    part = blueprint.dataset
+    return (
+        blueprint.specs.data is None
+        or bool(part.component.load_checksums())
+        or any(isinstance(one, Path) for _, one in part.params)
+    )
+
+
+def _read_data(source: RecipeSource, blueprint: Blueprint) -> KnownSpecs:
+    """Read the data, and build sampler and networks, with the same checks as a run; the sizes of data and latents."""
+    from ganforge.build.builder import build_network, build_sampler, choose_device, load_data
+    from ganforge.build.compatibility import KnownSpecs
+    from ganforge.core.contracts import BuildContext, StreamingDataset
+    from ganforge.session.run_plan import RunPlan, component_folders
+
+    device = choose_device("cpu")
+    dataset, _, data = load_data(blueprint, device=device, folders=component_folders(RunPlan(source, blueprint)))
+    latent = build_sampler(blueprint.sampler, data).spec
+    for part in (blueprint.generator, blueprint.discriminator):
+        build_network(part, BuildContext(data, latent), seed=0)
+    if isinstance(dataset, StreamingDataset):
+        console.note("the data are streamed: only what a run reads before training was read")
+    return KnownSpecs(data, latent)
 
 
 def _recipe_facts(blueprint: Blueprint) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ganforge.core.errors import IncompatiblePartsError, UsageError
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganforge.core.records import Latent
+
+
+OwnType = Literal["float32", "bool", "uint8", "int8", "uint16", "int16", "int32", "int64"]
+"""Type of the values in the data's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,9 @@ class DataSpec:
         value_range: smallest and largest value that networks see, or ``None`` if unbounded.
         density: the true density in the data's own units, if it is known.
         normalization: how values are normalized for the networks; ``None`` if they see the data's own units.
+        own_range: the values in the data's own units that the ends of ``value_range`` stand for, such as 0 and 255; ``None`` if
+            metrics and networks see these units.
+        own_type: type of samples in the data's own units; those of integers are rounded.
     """
 
     shape: tuple[int, ...]
@@ -59,6 +66,8 @@ class DataSpec:
     value_range: tuple[float, float] | None = None
     density: GaussianMixture | None = None
     normalization: Normalization | None = None
+    own_range: tuple[float, float] | None = None
+    own_type: OwnType = "float32"
 
     @property
     def size(self) -> int:
@@ -98,7 +107,7 @@ class DataSpec:
         return tuple(map(int, self.class_names)) if all(map(_is_number, self.class_names)) else self.class_names
 
     def denormalize(self, values: Tensor) -> Tensor:
-        """Convert normalized values ``(n, *shape)`` to the data's own units."""
+        """Undo :attr:`normalization` of values ``(n, *shape)``."""
         if self.normalization is None:
             return values
         offset, scale = values.new_tensor(self.normalization.offset), values.new_tensor(self.normalization.scale)
@@ -110,6 +119,21 @@ class DataSpec:
             return values
         offset, scale = values.new_tensor(self.normalization.offset), values.new_tensor(self.normalization.scale)
         return ((values.flatten(1) - offset) / scale).reshape(values.shape)
+
+    def to_own_units(self, values: Tensor, *, rounded: bool = True) -> Tensor:
+        """Convert denormalized values, or real ones as metrics see them, to the units and, if ``rounded``, the type of the data."""
+        if self.own_range is None or self.value_range is None:
+            return values
+        (low, high), (own_low, own_high) = self.value_range, self.own_range
+        exact = values.double() if rounded else values
+        own = (exact - low) * ((own_high - own_low) / (high - low)) + own_low
+        if not rounded or self.own_type == "float32":
+            return own.float()
+
+        import torch
+
+        whole = own.nan_to_num(own_low).round().clamp(own_low, own_high)
+        return whole.to(getattr(torch, self.own_type))
 
     def to_float(self, values: Tensor) -> Tensor:
         """Convert bytes (uint8) to floats, 0 and 255 to the ends of :attr:`value_range`; floats are returned unchanged."""

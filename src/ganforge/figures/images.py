@@ -54,15 +54,24 @@ def value_range(data: DataSpec, samples: Samples) -> tuple[float, float]:
 def to_pixels(samples: Samples, limits: tuple[float, float]) -> Pixels:
     """``(n, c, h, w)`` values in ``limits`` → ``(n, h, w, 3)`` bytes; values outside are clipped, NaN becomes black.
 
-    One channel becomes grey. Of two or four channels, the last is alpha, composed over white. Of five or more, the first is shown.
+    One channel becomes grey. Of two or four channels, the last is alpha, composed over white. Five or more are shown in grey,
+    side by side: ``(n, h, c · w, 3)``.
     """
     low, high = limits
     values = samples.values.detach().double().numpy()
     shades = np.clip(np.nan_to_num((values - low) / (high - low), nan=0.0), 0.0, 1.0)
     if shades.shape[1] in (2, 4):
         shades = shades[:, :-1] * shades[:, -1:] + (1 - shades[:, -1:])
+    if shades.shape[1] > 4:
+        shades = np.concatenate(np.split(shades, shades.shape[1], axis=1), axis=3)
     bytes_ = np.rint(255 * shades).astype(np.uint8).transpose(0, 2, 3, 1)  # (n, h, w, c)
     return bytes_ if bytes_.shape[3] == 3 else np.repeat(bytes_[..., :1], 3, axis=3)
+
+
+def picture_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of what :func:`to_pixels` shows of an image ``(c, h, w)``."""
+    channels, height, width = shape
+    return height, width * channels if channels > 4 else width
 
 
 def enlarge(picture: Pixels, side: int) -> tuple[Pixels, int]:

@@ -34,7 +34,10 @@ TOLERANCE = 1e-4  # the greatest difference that an export may have, as a share 
 
 
 class TensorGenerator(nn.Module):
-    """The averaged generator for programs without latents: tensors by name in, values in the data's own units out."""
+    """The averaged generator for programs without latents: tensors by name in, values in the data's own units out.
+
+    Values are floats and not rounded, whatever type the data have: 0.0 to 255.0 for images of bytes.
+    """
 
     def __init__(self, generator: LoadedGenerator) -> None:
         super().__init__()
@@ -51,7 +54,8 @@ class TensorGenerator(nn.Module):
         if self.latent.has_codes:
             none = noise.new_zeros((noise.shape[0], 0))
             codes = Codes(none.long() if categorical is None else categorical, none if continuous is None else continuous)
-        return self.data.denormalize(self.network(Latent(noise, labels, codes)))
+        values = self.data.denormalize(self.network(Latent(noise, labels, codes)))
+        return self.data.to_own_units(values, rounded=False)
 
 
 def named_tensors(latent: Latent, spec: LatentSpec) -> dict[str, Tensor]:
@@ -135,11 +139,13 @@ def _metadata(generator: LoadedGenerator) -> Mapping[str, Any]:
     def describe(tensor: Tensor) -> dict[str, Any]:
         return {"shape": ["n", *tensor.shape[1:]], "dtype": str(tensor.dtype).removeprefix("torch.")}
 
+    data = generator.data
+    own = {"range": data.own_range, "rounds_to": data.own_type} if data.own_range else {}
     return {
         "run": folder.resolve().name,
         "iteration": generator.iteration,
         "inputs": {name: describe(tensor) for name, tensor in named_tensors(latent, generator.latent).items()},
-        "output": {"name": "values", **describe(generator(latent).values), "units": "the data's own"},
+        "output": {"name": "values", **describe(generator.generate(latent).values), "units": "the data's own", **own},
         "data": asdict(generator.data),
         "latent": asdict(generator.latent),
         "components": [one.model_dump(mode="json") for one in locked_components(folder) if one.key in ("generator", "sampler")],
@@ -155,7 +161,7 @@ def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int,
     differences: list[Tensor] = []
     for count in counts:
         latent = generator.latents(count, stream(0, "export", "check"))
-        values = generator(latent).values
+        values = generator.data.to_own_units(generator.generate(latent).values, rounded=False)
         with _attributed(generator, "run after its export"), torch.no_grad():
             given = program(named_tensors(latent, generator.latent))
         if given.shape != values.shape:
@@ -167,9 +173,9 @@ def _difference(generator: LoadedGenerator, program: Program, counts: tuple[int,
 
 def _range_width(data: DataSpec, values: Tensor) -> float:
     """The width of the values' range: as declared, or that of these values and zero."""
-    if data.value_range is not None and data.normalization is None:
-        low, high = data.value_range
-        return high - low
+    bounds = data.own_range or data.value_range
+    if bounds is not None and data.normalization is None:
+        return bounds[1] - bounds[0]
     return max(float(values.clamp_min(0).max() - values.clamp_max(0).min()), torch.finfo(torch.float32).tiny)
 
 

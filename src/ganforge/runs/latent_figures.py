@@ -82,12 +82,12 @@ def write_figures(paths: Sequence[Path], draw: Callable[[str], bytes]) -> None:
 
 
 def _draw(generator: LoadedGenerator, grid: LatentGrid, ending: str, title: str) -> bytes:
-    samples, data = generator(grid.latent), generator.data
+    samples, data = generator.generate(grid.latent), generator.data
     if data.is_image:
         return (_image_gif if ending == ".gif" else _image_sheet)(grid, samples, data)
     cloud = None
     if data.size > 1:
-        cloud = flatten(generator(generator.latents(_CLOUD, torch.Generator().manual_seed(0))))
+        cloud = flatten(generator.generate(generator.latents(_CLOUD, torch.Generator().manual_seed(0))))
     axes, rows, colours = _draw_paths(grid, flatten(samples), cloud, title, _PAGE if ending == ".png" else _SCREEN)
     return _path_gif(axes, rows, colours) if ending == ".gif" else _path_sheet(axes, rows, colours)
 
@@ -115,7 +115,7 @@ def _image_gif(grid: LatentGrid, samples: Samples, data: DataSpec) -> bytes:
     pixels, places = images.to_pixels(samples, images.value_range(data, samples)), images.arrange_in_order(len(grid.names)).places
     sheets = (images.lay_out(pixels[column :: grid.columns], places) for column in range(grid.columns))
     frames = [Image.fromarray(images.enlarge(sheet, _FRAME_SIDE)[0]) for sheet in sheets]
-    if data.shape[0] != 3:
+    if data.shape[0] not in (3, 4):
         frames = [frame.convert("L") for frame in frames]
     return images.encode_gif(frames, pace=_IMAGES_PACE, back=True, colours=256)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -71,6 +71,11 @@ class LoadedGenerator:
         Raises:
             UsageError: the latents do not have the sizes, labels or codes that this generator takes.
         """
+        samples = self.generate(latent)
+        return replace(samples, values=self.data.to_own_units(samples.values))
+
+    def generate(self, latent: Latent) -> Samples:
+        """The same samples as metrics see them and figures draw them: images in ``data.value_range``."""
         count = len(latent)
         if fault := latent_fault(latent, self.latent, count, latent.noise.device):
             raise UsageError(f"the generator cannot take {fault}", remedy=f"it takes {self.latent}")
@@ -142,7 +147,7 @@ class LoadedGenerator:
         self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
     ) -> dict[str, np.ndarray[Any, Any]]:
         """:meth:`draw` as numpy arrays: ``values (n, *shape)``, ``noise (n, z)``; ``labels`` and ``codes`` where there are any."""
-        return arrays(self.draw(n, seed=seed, label=label, code=code), self.data)
+        return arrays(self.generate(self.draw_latents(n, seed=seed, label=label, code=code)), self.data)
 
 
 def _blocks(count: int) -> int:

@@ -42,7 +42,7 @@ def check_paths(paths: Sequence[Path], endings: Sequence[str]) -> None:
 
 
 def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:
-    """Write samples in the format of the path's ending.
+    """Write samples, as figures draw them, in the format of the path's ending.
 
     - ``.png``: images on one sheet, ``value_range`` mapped to black and white, a row for each label or code; points as a scatter;
       numbers as a histogram.
@@ -55,14 +55,15 @@ def write_samples(path: Path, samples: Samples, data: DataSpec) -> None:
 
 
 def arrays(samples: Samples, data: DataSpec) -> dict[str, np.ndarray[Any, Any]]:
-    """The samples as numpy arrays: ``values (n, *shape)``; ``labels (n,)``, ``noise (n, z)`` and ``codes (n, k + c)`` if any.
+    """Samples as numpy arrays: ``values (n, *shape)``; ``labels (n,)``, ``noise (n, z)`` and ``codes (n, k + c)`` if any.
 
-    Labels are those of the data, numbers or names. Categorical codes, as class indices, come before continuous ones.
+    Values are in the data's own units and type: bytes for images of bytes. Labels are those of the data, numbers or names.
+    Categorical codes, as class indices, come before continuous ones.
     """
     import numpy as np
     import torch
 
-    found = {"values": samples.values.numpy()}
+    found = {"values": data.to_own_units(samples.values).numpy()}
     if samples.labels is not None:
         found["labels"] = np.array(data.labels)[samples.labels.numpy()]
     if samples.latent is None:

@@ -77,7 +77,7 @@ def _walk(trainer: Trainer, draw: Callable[[Latent, str], bytes], name: str, cou
 
 
 def _neighbours(trainer: Trainer, generator: LoadedGenerator) -> bytes:
-    samples = generator(_latents(trainer, "neighbours", 64))
+    samples = generator.generate(_latents(trainer, "neighbours", 64))
     dataset = trainer.evaluator.dataset
     training = dataset.training().values
     count = len(dataset.streamed()) if isinstance(dataset, StreamingDataset) else 0

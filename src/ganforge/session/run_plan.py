@@ -34,6 +34,7 @@ from ganforge.storage.journal import read_kinds
 from ganforge.storage.run_folder import RunFolder, data_folders
 
 if TYPE_CHECKING:
+    from ganforge.build.builder import Folders
     from ganforge.train.trainer import Trainer
 
 _log = logging.getLogger(__name__)
@@ -150,13 +151,20 @@ def _check_resumed(run: RunFolder, differences: Sequence[LockDifference], *, unl
         _log.warning("%s was created with something else: %s; to restore it: %s", name, one.message, join_remedies([one]))
 
 
-def assemble(plan: RunPlan, device: str) -> Trainer:
-    """Build the trainer and run its parts on one another once; nothing is created on disk."""
-    from ganforge.build.builder import Folders, build_trainer, choose_device
-    from ganforge.build.dry_run import dry_run, find_known_bad_pairs
+def component_folders(plan: RunPlan) -> Folders:
+    """Where the components of a run look for files."""
+    from ganforge.build.builder import Folders
 
     data, *others = data_folders()
-    trainer = build_trainer(plan.blueprint, device=choose_device(device), folders=Folders(plan.recipe_folder, data, tuple(others)))
+    return Folders(plan.recipe_folder, data, tuple(others))
+
+
+def assemble(plan: RunPlan, device: str) -> Trainer:
+    """Build the trainer and run its parts on one another once; nothing is created on disk."""
+    from ganforge.build.builder import build_trainer, choose_device
+    from ganforge.build.dry_run import dry_run, find_known_bad_pairs
+
+    trainer = build_trainer(plan.blueprint, device=choose_device(device), folders=component_folders(plan))
     _set_threads(trainer, plan.blueprint.recipe.train.threads)
     dry_run(plan.blueprint, trainer)
     for text in find_known_bad_pairs(plan.blueprint, trainer):

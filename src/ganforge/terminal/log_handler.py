@@ -20,12 +20,17 @@ class MessageHandler(logging.Handler):
 
     def __init__(self, note: Show, warning: Show | None) -> None:
         super().__init__(logging.INFO)
+        self._notes: set[str] = set()
         self.note, self.warning = note, warning or (lambda text: self.note(f"warning: {text}"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a record without secrets; it may come from a signal handler or another thread."""
-        show = self.warning if record.levelno >= logging.WARNING else self.note
-        show(mask_text(record.getMessage()))
+        text = mask_text(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            self.warning(text)
+        elif text not in self._notes:  # a data set that metrics build once more repeats its notes
+            self._notes.add(text)
+            self.note(text)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from ganforge.core.events import SamplesDrawn, Started
 from ganforge.core.formatting import clean
 from ganforge.core.records import Samples
 from ganforge.figures import Floats, Pixels, plot_data
-from ganforge.figures.images import BLANK, fit_grid, lay_out, to_pixels, value_range
+from ganforge.figures.images import BLANK, fit_grid, lay_out, picture_size, to_pixels, value_range
 from ganforge.terminal import palette
 
 Line = list[Segment]
@@ -115,7 +115,7 @@ class SamplePreview:
         return canvas.lines((_REAL, _FAKE[0], _CURVE)), legend
 
     def _images(self, picture: SamplesDrawn, size: tuple[int, int], *, coloured: bool) -> list[Line]:
-        height, width, columns, down = _fit_images(self.started.data.shape[1:], (size[0], 2 * size[1]))
+        height, width, columns, down = _fit_images(picture_size(self.started.data.shape), (size[0], 2 * size[1]))
         groups = plot_data.find_groups(picture.fake, self.started.data)
         places = fit_grid(groups, len(picture.fake), columns, down)
         shown = np.unique(places[places != BLANK])  # convert only the images that are shown

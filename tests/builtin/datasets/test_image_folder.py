@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import struct
 import warnings
@@ -421,3 +422,108 @@ def test_odd_files_are_reported_or_left_out_by_their_heads(build, pictures, capl
 def test_the_kit_passes_on_a_folder_that_is_streamed(components):
     streams = replace(components["dataset", "image-folder"], check_params={"folder": "images", "stream": True})
     assert {one.check for one in check_component(streams) if one.state != "passed"} == {"T03", "T05"}
+
+
+def test_train_and_test_folders_are_not_taken_for_classes(build, picture):
+    for part in ("train", "val"):
+        for kind in ("cats", "dogs"):
+            for number in range(2):
+                picture(f"{part}/{kind}/{number}.png")
+    with pytest.raises(DataError, match="sub-folders train, val look like parts of a data set") as caught:
+        build()
+    folder = re.search(r'dataset\.params\.folder = "([^"]*)"', caught.value.remedy)[1]
+    assert build(folder=folder).spec.class_names == ("cats", "dogs")
+    assert build(labels=True).spec.class_names == ("train", "val")
+    assert build(labels=False).spec.classes is None
+
+
+def test_classes_below_a_single_folder_are_reported(build, picture):
+    for kind in ("cats", "dogs"):
+        for number in range(2):
+            picture(f"archive/{kind}/{number}.png")
+    with pytest.raises(DataError, match="all pictures are in sub-folders of 'archive': cats, dogs") as caught:
+        build()
+    folder = re.search(r'dataset\.params\.folder = "([^"]*)"', caught.value.remedy)[1]
+    assert build(folder=folder).spec.class_names == ("cats", "dogs")
+    assert build(labels=False).spec.classes is None
+
+
+def test_sub_folders_that_are_no_classes_are_named(build, picture, tmp_path, caplog):
+    caplog.set_level("INFO", "ganforge")
+    for number in range(2):
+        picture(f"cats/{number}.png")
+    assert build().spec.classes is None
+    assert "all pictures are in the sub-folder 'cats', so they have no labels" in caplog.text
+    for number in range(2):
+        picture(f"dogs/{number}.png")
+    for name in ("birds", ".hidden", "__MACOSX", "@eaDir"):
+        (tmp_path / "pictures" / name).mkdir()
+    assert build().spec.class_names == ("cats", "dogs")
+    assert "1 sub-folders contain no pictures and are no classes: birds" in caplog.text
+
+
+def test_litter_of_other_systems_is_skipped(build, picture, tmp_path):
+    for number in range(2):
+        picture(f"{number}.png")
+    folder = tmp_path / "pictures"
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0.png", "__MACOSX/._0.png", "__MACOSX/0.png", "@eaDir/0.png/SYNO.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"no picture")
+    assert len(build().training()) == 1
+
+
+UNUSABLE = {
+    "a.heic": "is HEIC: convert it to JPEG",
+    "a.dng": "is raw data of a camera",
+    "a.svg": "is a vector drawing",
+    "a.zip": "is an archive: unpack it",
+    "a.mov": "is a video",
+    "labels.csv": "is not a picture that Pillow can read",
+}
+
+
+def test_each_unusable_file_is_named_with_what_to_do(build, picture, tmp_path):
+    for number in range(2):
+        picture(f"{number}.png")
+    for name in UNUSABLE:
+        (tmp_path / "pictures" / name).write_bytes(b"no picture")
+    with pytest.raises(DataError) as caught:
+        build()
+    for name, text in UNUSABLE.items():
+        assert f"{name} {text}" in str(caught.value)
+    assert len(build(skip_broken=True).training()) == 1
+
+
+def test_several_pictures_in_a_file_and_unusual_colours_are_named(build, picture, tmp_path):
+    for number in range(2):
+        picture(f"{number}.png")
+    views = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    expected = {"lab.tiff": "has the colours of CIELAB", "deep.tiff": "has more than eight bits per channel"}
+    for mode, name in (("LAB", "lab.tiff"), ("I;16", "deep.tiff")):
+        Image.new(mode, (8, 8)).save(tmp_path / "pictures" / name)
+    for name, text in (("a.tiff", "is a file of 2 pages"), ("a.gif", "is an animation of 2"), ("a.webp", "is an animation of 2")):
+        views[0].save(tmp_path / "pictures" / name, save_all=True, append_images=views[1:])
+        expected[name] = text
+    with pytest.raises(DataError) as caught:
+        build()
+    for name, text in expected.items():
+        assert f"{name} {text}" in str(caught.value)
+
+
+def test_the_first_view_of_a_phones_picture_is_read(build, picture, tmp_path):
+    picture("0.png", colour="red")
+    views = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    views[0].save(tmp_path / "pictures" / "1.jpg", "MPO", save_all=True, append_images=views[1:])
+    made = build()
+    for part in (made.training(), made.held):
+        assert (part.values[0, :, 4, 4] - torch.tensor([254, 0, 0])).abs().max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr"])
+def test_white_is_white_in_every_colour_space(mode, build, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    white = Image.new("RGB", (8, 8), "white")
+    for number in range(2):
+        ending = "tiff" if mode in ("CMYK", "YCbCr") else "png"
+        white.convert(mode).save(tmp_path / "pictures" / f"{number}.{ending}")
+    assert (build().training().values >= 254).all()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -142,10 +144,10 @@ def test_image_range_is_rescaled_and_that_of_points_is_not(dataset, tmp_path: Pa
 
 
 def test_images_of_unknown_range_stay_as_they_are(dataset, tmp_path: Path) -> None:
-    np.save(tmp_path / "images.npy", np.full((4, 2, 2), 7.0))
+    np.save(tmp_path / "images.npy", np.linspace(-1, 7, 16).reshape(4, 2, 2))
     built = dataset("arrays", file="images.npy")
     assert built.spec.value_range is None
-    assert everything(built).unique().tolist() == [7]
+    assert everything(built).flatten().tolist() == pytest.approx(np.linspace(-1, 7, 16).tolist())
 
 
 def test_a_list_of_numbers_is_one_dimensional_data(dataset, tmp_path: Path) -> None:
@@ -179,8 +181,19 @@ def with_a_hole() -> np.ndarray:
 BAD: dict[str, tuple[str, bytes, dict, str]] = {
     "nobody's home": ("other.npy", b"", {"file": "~nobody-at-all/data.npy"}, r"there is no file .*~nobody-at-all"),
     "no such file": ("other.npy", b"", {"file": "data.npy"}, r"there is no file .*data\.npy"),
-    "a folder": ("x.npy/inside", b"", {"file": "x.npy"}, "there is no file"),
-    "unknown kind": ("data.xlsx", b"", {}, "files of kind '.xlsx' cannot be read"),
+    "a folder": ("x.npy/inside", b"", {"file": "x.npy"}, "x.npy is a folder .*image-folder"),
+    "unknown kind": ("data.odd", b"", {}, "files of kind '.odd' cannot be read"),
+    "a spreadsheet": ("data.xlsx", b"", {}, "data.xlsx is a spreadsheet: save it as .csv"),
+    "an archive": ("data.zip", b"", {}, "data.zip is an archive: unpack it"),
+    "a compressed table": ("data.csv.gz", b"", {}, "data.csv.gz is compressed: unpack it"),
+    "named fields": (
+        "data.npy",
+        npy(np.zeros(5, dtype=[("x", "f4"), ("y", "f4")])),
+        {},
+        r"named fields \(x, y\) .*structured_to_unstructured",
+    ),
+    "a single photo": ("data.npy", npy(np.zeros((16, 16, 3), dtype=np.uint8)), {}, "look like a single image"),
+    "a label for each": ("data.npz", npz(values=POINTS, labels=np.arange(40)), {}, "each of the 40 samples has a label of its own"),
     "empty npy": ("data.npy", b"", {}, "cannot be read"),
     "text called npy": ("data.npy", b"1,2,3\n", {}, "cannot be read"),
     "npy cut short": ("data.npy", npy(POINTS)[:-9], {}, "cannot be read"),
@@ -216,10 +229,18 @@ BAD: dict[str, tuple[str, bytes, dict, str]] = {
     ),
     "no archive": ("data.npz", b"PK nothing", {}, "cannot be read"),
     "archive cut short": ("data.npz", npz(values=POINTS)[:-40], {}, "cannot be read"),
-    "no values": ("data.npz", npz(X=POINTS, y=LABELS), {}, r"no array named 'values'; found: X, y .*numpy\.savez"),
+    "no values": ("data.npz", npz(X=POINTS, Y=POINTS), {}, r"no array named 'values'; found: X, Y .*values_array"),
+    "wrong name": ("data.npz", npz(X=POINTS), {"values_array": "x"}, "no array named 'x'; found: X"),
+    "two axes": ("data.npz", npz(x=POINTS[:, 0], y=LABELS), {}, "no array named 'values'; found: x, y"),
+    "split arrays": (
+        "data.npz",
+        npz(x_train=POINTS, y_train=LABELS, x_test=POINTS, y_test=LABELS),
+        {},
+        "found: x_test, x_train, y_test, y_train .*labels_array",
+    ),
     "pickled labels": ("data.npz", npz(values=POINTS, labels=np.array([None] * 40)), {}, "contains pickled Python objects"),
     "too few labels": ("data.npz", npz(values=POINTS, labels=LABELS[:-1]), {}, r"labels have shape \(39,\) for 40 samples"),
-    "one-hot labels": ("data.npz", npz(values=POINTS, labels=np.eye(4)[LABELS]), {}, r"labels have shape \(40, 4\) for 40 samples"),
+    "several labels": ("data.npz", npz(values=POINTS, labels=np.ones((40, 4))), {}, r"labels have shape \(40, 4\) for 40 samples"),
     "labels between": (
         "data.npz",
         npz(values=POINTS, labels=LABELS / 2),
@@ -230,11 +251,16 @@ BAD: dict[str, tuple[str, bytes, dict, str]] = {
     "dates as labels": ("data.npz", npz(values=POINTS, labels=LABELS.astype("datetime64[D]")), {}, "labels are of type datetime64"),
     "labels twice": ("data.npz", npz(values=POINTS, labels=LABELS), {"labels_file": "data.npz"}, "labels are given twice"),
     "no labels file": ("data.npy", npy(POINTS), {"labels_file": "labels.npy"}, r"there is no file .*labels\.npy"),
-    "csv options for npy": ("data.npy", npy(POINTS), {"label_column": "kind"}, "are for .csv files"),
+    "csv options for npy": ("data.npy", npy(POINTS), {"label_column": "kind"}, "'label_column' can be given for .csv files only"),
     "empty csv": ("data.csv", b"\n\n", {}, "the file is empty"),
-    "header only": ("data.csv", b"x,y\n", {}, "at least 2 samples"),
+    "header only": ("data.csv", b"x,y\n", {}, "line 1 names the columns, and no rows follow"),
     "ragged csv": ("data.csv", b"x,y\n1,2\n\n3\n", {}, "line 4: 1 cells, but line 1 has 2"),
-    "text in csv": ("data.csv", CSV.encode(), {}, r"line 2, column 'kind': 'a' is not a finite number .*'label_column'"),
+    "text in csv": (
+        "data.csv",
+        CSV.encode(),
+        {},
+        r"line 2, column 'kind': 'a' is not a finite number: the column is text .*label_column = \"kind\"",
+    ),
     "empty cell": ("data.csv", b"1,2\n3,\n", {}, "line 2, column '1': '' is not a finite number"),
     "nan in csv": ("data.csv", b"x,y\n1,2\nnan,4\n", {}, "line 3, column 'x': 'nan' is not a finite number"),
     "no such column": (
@@ -251,8 +277,8 @@ BAD: dict[str, tuple[str, bytes, dict, str]] = {
         {"columns": ("x", "kind"), "label_column": "kind"},
         "'kind' is both label and value",
     ),
-    "empty label": ("data.csv", b"x,kind\n1,a\n2,\n3,b\n", {"label_column": "kind"}, "sample 1 has no label"),
-    "binary csv": ("data.csv", b"\xff\xfe1\x00,\x002\x00", {}, "not a readable .csv file"),
+    "empty label": ("data.csv", b"x,kind\n1,a\n2,\n3,b\n", {"label_column": "kind"}, "line 3, column 'kind': the row has no label"),
+    "binary csv": ("data.csv", b"1,2\x00\n3,4\n", {}, "not a readable .csv file"),
     "huge cell": ("data.csv", b"1," + b"2" * 200_000, {}, "not a readable .csv file"),
 }
 
@@ -292,3 +318,94 @@ def test_nothing_is_ever_unpickled(dataset, tmp_path: Path) -> None:
         with pytest.raises(DataError):
             dataset("arrays", **params)
     assert not (tmp_path / "went-off").exists()
+
+
+def remedied(error: DataError) -> dict[str, Any]:
+    """The params that an error's remedy sets."""
+    found = dict(re.findall(r"dataset\.params\.(\w+) = (\[.*?\]|\"[^\"]*\"|\w+)", str(error)))
+    read = {key: tomllib.loads(f"value = {text}")["value"] for key, text in found.items()}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in read.items()}
+
+
+@pytest.mark.parametrize(
+    ("images", "wrong", "own_type"),
+    [
+        (np.linspace(0, 255, 128).reshape(2, 8, 8), "networks do not learn such values", "float32"),
+        (np.arange(128).reshape(2, 8, 8) * 2, "networks do not learn such values", "int64"),
+        ((np.arange(128) * 500).astype(np.uint16).reshape(2, 8, 8), "networks do not learn such values", "uint16"),
+        (np.linspace(-1000, 3000, 128).reshape(2, 8, 8), "networks do not learn such values", "float32"),
+        ((np.arange(128) % 2).astype(np.uint8).reshape(2, 8, 8), "go from 0 to 1 only, in a value_range of [0, 255]", "uint8"),
+    ],
+)
+def test_images_of_another_range_are_refused_with_their_range(images, wrong: str, own_type: str, dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", images)
+    with pytest.raises(DataError) as caught:
+        dataset("arrays", file="images.npy")
+    assert wrong in str(caught.value)
+
+    spec = dataset("arrays", file="images.npy", **remedied(caught.value)).spec
+    assert (spec.value_range, spec.own_type) == ((-1, 1), own_type)
+    own = spec.to_own_units(torch.tensor([-1.0, 1.0])).tolist()
+    assert own[0] <= images.min()
+    assert images.max() <= own[1]
+
+
+def test_images_beyond_the_given_range_are_refused_with_one_that_contains_them(dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.linspace(0, 200, 128).reshape(2, 8, 8))
+    with pytest.raises(DataError, match=r"is outside value_range \[0, 1\]") as caught:
+        dataset("arrays", file="images.npy", value_range=(0.0, 1.0))
+    assert remedied(caught.value) == {"value_range": (0, 255)}
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.float64])
+def test_images_keep_their_units_and_type_on_the_way_out(dtype: Any, dataset, tmp_path: Path) -> None:
+    top = {bool: 1.0, np.uint8: 255.0}.get(dtype, 100.0)
+    images = (np.linspace(0, top, 128).reshape(2, 8, 8).round()).astype(dtype)
+    np.save(tmp_path / "images.npy", images)
+    bounds = {} if top != 100 else {"value_range": (0.0, 100.0)}
+    built = dataset("arrays", file="images.npy", **bounds)
+
+    values = built.spec.to_own_units(torch.cat([built.spec.to_float(part.values) for part in (built.training(), built.held)]))
+    expected = np.float32 if dtype is np.float64 else dtype
+    assert values.numpy().dtype == expected
+    difference = np.sort(values.numpy().ravel()).astype(float) - np.sort(images.ravel())
+    assert np.abs(difference).max() <= (1e-5 if expected is np.float32 else 0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "note"),
+    [
+        ({"arr_0": POINTS, "arr_1": LABELS}, "array 'arr_0' is read as values, 'arr_1' as labels"),
+        ({"y": LABELS[:, None], "x": POINTS}, "array 'x' is read as values, 'y' as labels"),
+        ({"features": POINTS, "labels": LABELS}, "array 'features' is read as values, 'labels' as labels"),
+        ({"values": POINTS, "labels": np.eye(4)[LABELS]}, "labels are one-hot rows of 4 classes"),
+        ({"values": POINTS, "labels": LABELS, "more": LABELS}, "not used: more"),
+        ({"values": POINTS, "labels": np.array([b"a", b"b", b"c", b"d"])[LABELS]}, ""),
+    ],
+)
+def test_what_is_recognised_in_an_archive_is_logged(arrays: dict, note: str, dataset, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO", "ganforge")
+    np.savez(tmp_path / "data.npz", **arrays)
+    assert dataset("arrays", file="data.npz").spec.classes == 4
+    assert note in caplog.text
+
+
+def test_arrays_are_named_in_the_params(dataset, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x_train=POINTS, y_train=LABELS, x_test=POINTS)
+    built = dataset("arrays", file="data.npz", values_array="x_train", labels_array="y_train")
+    assert (built.spec.classes, len(built.training())) == (4, 36)
+    assert dataset("arrays", file="data.npz", values_array="x_test").spec.classes is None
+
+
+def test_a_name_that_begins_with_zero_stays_a_name(dataset, tmp_path: Path) -> None:
+    (tmp_path / "zip.csv").write_text("x,code\n1.5,01067\n2.5,01069\n3.5,01067\n")
+    assert dataset("arrays", file="zip.csv", label_column="code").spec.class_names == ("01067", "01069")
+
+
+def test_unusual_channels_are_logged(dataset, tmp_path: Path, caplog) -> None:
+    caplog.set_level("INFO", "ganforge")
+    for channels in (2, 4, 5):
+        np.save(tmp_path / f"{channels}.npy", np.random.default_rng(0).uniform(-1, 1, (4, channels, 8, 8)))
+        assert dataset("arrays", file=f"{channels}.npy").spec.shape == (channels, 8, 8)
+    for text in ("as grey with transparency", "red, green and blue with transparency", "the 5 channels of an image side by side"):
+        assert text in caplog.text

@@ -152,14 +152,21 @@ class DigitsParams(Params):
 
     def spec(self) -> DataSpec:
         """Grey images of ten digits."""
-        return DataSpec((1, 8, 8), 10, _DIGIT_NAMES, training_shares(DIGIT_COUNTS, self.held_out), value_range=(-1.0, 1.0))
+        return DataSpec(
+            (1, 8, 8), 10, _DIGIT_NAMES, training_shares(DIGIT_COUNTS, self.held_out), (-1.0, 1.0), own_range=(0.0, 16.0)
+        )
 
 
 class ImageParams(Params):
     """Parameters that all data sets of images share."""
 
     value_range: ValueRange = (-1.0, 1.0)
-    """Values of black and white: [-1, 1] for a generator that ends in tanh, [0, 1] for one that ends in a sigmoid."""
+    """Values of black and white for the networks: [-1, 1] for a generator that ends in tanh, [0, 1] for one that ends in a sigmoid.
+    Samples are written as the pictures are stored: bytes from 0 to 255."""
+
+    def image_spec(self, shape: tuple[int, ...], names: tuple[str, ...] = (), shares: tuple[float, ...] = ()) -> DataSpec:
+        """The spec of images of bytes in this range."""
+        return DataSpec(shape, len(names) or None, names, shares, self.value_range, own_range=(0.0, 255.0), own_type="uint8")
 
 
 class MnistParams(ImageParams):
@@ -187,7 +194,7 @@ class MnistParams(ImageParams):
 
     def spec(self) -> DataSpec:
         """Grey images of ten classes."""
-        return DataSpec((1, 28, 28), 10, self.class_names, _shares(self.class_counts[self.split]), self.value_range)
+        return self.image_spec((1, 28, 28), self.class_names, _shares(self.class_counts[self.split]))
 
 
 class FashionMnistParams(MnistParams):
@@ -212,7 +219,7 @@ class StackedMnistParams(ImageParams):
         """Three digits in red, green and blue; class 100 r + 10 g + b has that number as its name, with three digits."""
         digits = _shares(MnistParams.class_counts["train"])
         shares = tuple(red * green * blue for red, green, blue in product(digits, repeat=3))
-        return DataSpec((3, 28, 28), 1000, tuple(f"{number:03}" for number in range(1000)), shares, self.value_range)
+        return self.image_spec((3, 28, 28), tuple(f"{number:03}" for number in range(1000)), shares)
 
 
 class Cifar10Params(ImageParams):
@@ -220,7 +227,7 @@ class Cifar10Params(ImageParams):
 
     def spec(self) -> DataSpec:
         """Small photographs, equally many of each class."""
-        return DataSpec((3, 32, 32), 10, _CIFAR_CLASSES, value_range=self.value_range)
+        return self.image_spec((3, 32, 32), _CIFAR_CLASSES)
 
 
 class ImageFolderParams(ImageParams):
@@ -256,21 +263,27 @@ class ArraysParams(Params):
     """Parameters of data from the user's own files."""
 
     file: UserPath
-    """A .npy, .npz or .csv file, relative to the recipe's folder. An .npz contains 'values' and optionally 'labels'. One sample is
-    a row (d,), an image (height, width) or an image (channels, height, width)."""
+    """A .npy, .npz or text file (.csv, .tsv, .txt), relative to the recipe's folder. One sample is a row (d,), an image (height,
+    width) or an image (channels, height, width)."""
+    values_array: str | None = None
+    """.npz only: name of the array of values. Defaults to 'values', or to the only array, or the one of two that is not labels."""
+    labels_array: str | None = None
+    """.npz only: name of the array of labels. Defaults to 'labels', if there is such an array."""
     labels_file: UserPath | None = None
     """A .npy file with one label per sample, for values without labels."""
     label_column: str | int | None = None
-    """.csv only: the column of labels, by its name in the header or its number from 0 (-1 is the last)."""
+    """Text only: the column of labels, by its name in the header or its number from 0 (-1 is the last)."""
     columns: tuple[str, ...] = ()
-    """.csv only: names of the columns to use as values, in this order; by default all but the labels."""
+    """Text only: names of the columns to use as values, in this order; by default all but the labels and unnamed row numbers."""
     header: bool | None = None
-    """.csv only: whether the first line names the columns. By default it does if none of its cells is a number."""
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    """.csv only: separator of the cells."""
+    """Text only: whether the first line names the columns. By default it does if none of its cells is a number."""
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    """Text only: separator of the cells. By default the first of ; tab | , and spaces that gives all lines equally many cells."""
+    decimal: Literal[".", ","] | None = None
+    """Text only: decimal mark; the other one may separate thousands. By default the one that makes all cells numbers."""
     value_range: ValueRange | None = None
-    """Least and greatest value that the file may contain. Images are rescaled from it to [-1, 1]; points keep their own units.
-    Defaults to 0 and 255 for images of bytes (uint8)."""
+    """Least and greatest value that the file may contain. Images are rescaled from it to [-1, 1] for the networks, and samples back
+    to it; points keep their own units. Defaults to 0 and 255 for images of bytes (uint8)."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Share of the samples, of each class if there are classes, that is held out for evaluation."""
 

@@ -16,10 +16,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-_LITTER = frozenset({"thumbs.db", "desktop.ini"})
-"""Files of file managers; skipped silently, like hidden files."""
-_EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
-"""Pillow's modes of at most eight bits per channel; others would be cut off at 255."""
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin", "lost+found"})
+"""Files and folders of file managers, archivers and file servers; skipped silently, like hidden ones."""
+_CONVERTED = frozenset({"1", "L", "La", "LA", "P", "PA", "RGB", "RGBa", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"})
+"""Pillow's modes that it converts to grey and RGB without loss of range."""
+_UNREADABLE = {
+    ".heic": "HEIC: convert it to JPEG",
+    ".heif": "HEIF: convert it to JPEG",
+    ".dng": "raw data of a camera: export it as JPEG or PNG",
+    ".cr2": "raw data of a camera: export it as JPEG or PNG",
+    ".cr3": "raw data of a camera: export it as JPEG or PNG",
+    ".nef": "raw data of a camera: export it as JPEG or PNG",
+    ".arw": "raw data of a camera: export it as JPEG or PNG",
+    ".raf": "raw data of a camera: export it as JPEG or PNG",
+    ".svg": "a vector drawing: export it as PNG",
+    ".pdf": "a document: export its pages as PNG",
+    ".zip": "an archive: unpack it and remove it",
+    ".tar": "an archive: unpack it and remove it",
+    ".gz": "an archive: unpack it and remove it",
+    ".mp4": "a video: export its frames",
+    ".mov": "a video: export its frames; phones write one beside each live photo",
+}
+"""Files that Pillow does not read (.dng it reads as its small preview), and what to do."""
 _ORIENTATION = 0x0112
 _ROTATED = frozenset({5, 6, 7, 8})
 """Values of the Exif orientation that swap width and height."""
@@ -39,10 +57,15 @@ def files_below(folder: Path, failed: Callable[[OSError], object]) -> Iterator[P
     above: dict[str, frozenset[str]] = {str(folder): frozenset()}
     for place, folders, files in os.walk(folder, onerror=failed, followlinks=True):
         seen = above.pop(place) | {os.path.realpath(place)}  # a link to one of its own parents is a cycle; one to a sibling is not
-        inside = {name: f"{place.rstrip(os.sep)}{os.sep}{name}" for name in sorted(folders) if not name.startswith(".")}
+        inside = {name: f"{place.rstrip(os.sep)}{os.sep}{name}" for name in sorted(folders) if not is_litter(name)}
         folders[:] = [name for name, path in inside.items() if os.path.realpath(path) not in seen]
         above |= {inside[name]: seen for name in folders}
-        yield from (Path(place, name) for name in sorted(files) if not name.startswith(".") and name.lower() not in _LITTER)
+        yield from (Path(place, name) for name in sorted(files) if not is_litter(name))
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that file managers, archivers and file servers add."""
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 def read_picture(path: Path, params: ImageFolderParams) -> NDArray[np.uint8]:
@@ -92,6 +115,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _check_regular(path: Path) -> None:
     """Checked before opening, since opening a FIFO would wait forever."""
+    if reason := _UNREADABLE.get(path.suffix.lower()):
+        raise UnusablePictureError(f"is {reason}")
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
         kinds = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder"))
@@ -100,12 +125,15 @@ def _check_regular(path: Path) -> None:
 
 def _check_plain(image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise UnusablePictureError(f"is an animation of {frames} frames")
-    if image.mode not in _EIGHT_BITS:
-        raise UnusablePictureError(f"has more than eight bits per channel (Pillow's mode {image.mode})")
+    if frames > 1 and image.format != "MPO":  # phones and stereo cameras put further views behind the picture
+        kind = "an animation" if image.format in ("GIF", "PNG", "WEBP", "AVIF") else "a file"
+        raise UnusablePictureError(f"is {kind} of {frames} {'pages' if image.format == 'TIFF' else 'frames'}: save each as a file")
+    if image.mode == "LAB":
+        raise UnusablePictureError("has the colours of CIELAB, which are not converted: save it in RGB")
+    if image.mode not in _CONVERTED:
+        raise UnusablePictureError(f"has more than eight bits per channel (Pillow's mode {image.mode}): save it with eight")
     if stored := _deep_form(image):
-        raise UnusablePictureError(f"has more than eight bits per channel (stored as {stored})")
+        raise UnusablePictureError(f"has more than eight bits per channel (stored as {stored}): save it with eight")
 
 
 def _deep_form(image: Image.Image) -> str | None:

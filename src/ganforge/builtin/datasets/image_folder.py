@@ -25,10 +25,13 @@ from ganforge.builtin.datasets.dataset_specs import (
     split,
     training_shares,
 )
-from ganforge.builtin.datasets.image_files import UnusablePictureError, files_below, picture_shape, read_picture
+from ganforge.builtin.datasets.image_files import UnusablePictureError, files_below, is_litter, picture_shape, read_picture
 from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec, Samples
 
 _SHOWN = 10
+_ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
+_SPLITS = frozenset({"train", "training", "trn", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout"})
+"""Names of sub-folders that are parts of a data set rather than classes."""
 _AT_ONCE = 1000
 """Pictures queued for decoding: enough to keep every core busy, few enough for memory."""
 _SUBSET = 10_000
@@ -115,6 +118,10 @@ class StreamedPictures:
 def build_image_folder(params: ImageFolderParams, context: DatasetContext) -> Dataset:
     """Factory of ``image-folder``."""
     folder = context.recipe_folder / params.folder.expanduser()  # an absolute path replaces the folder
+    if folder.is_file():
+        kind = "an archive: unpack it" if folder.suffix.lower() in _ARCHIVES else "a file"
+        remedy = 'name a folder of pictures in dataset.params.folder; for .npz and .csv files set dataset.use = "arrays"'
+        raise DataError(f"{folder} is {kind}", remedy=remedy)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}", remedy="fix dataset.params.folder; it is relative to the recipe's folder")
     problems: list[str] = []
@@ -242,12 +249,40 @@ def _spec(folder: Path, scan: _Scan, params: ImageFolderParams) -> tuple[DataSpe
             remedy="move each picture into the sub-folder of its class, or set dataset.params.labels = false",
         )
     names, labels, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    _check_classes(folder, names.tolist(), inside, params)
     if len(names) > 1:
         shares = training_shares(counts.tolist(), params.held_out)
-        return DataSpec(scan.shape, len(names), tuple(names.tolist()), shares, params.value_range), torch.from_numpy(labels)
+        return params.image_spec(scan.shape, tuple(names.tolist()), shares), torch.from_numpy(labels)
     if params.labels:
         raise DataError(f"{folder}: all pictures are of one class, '{kinds[0]}'", remedy="set dataset.params.labels = false")
-    return DataSpec(scan.shape, value_range=params.value_range), None
+    return params.image_spec(scan.shape), None
+
+
+def _check_classes(folder: Path, names: Sequence[str], inside: Sequence[tuple[str, ...]], params: ImageFolderParams) -> None:
+    """Refuse sub-folders that may be no classes, unless the params say what they are; a note on those without pictures."""
+    if not names or params.labels is not None:
+        return
+    place, deeper = params.folder / names[0], sorted({parts[1] for parts in inside if len(parts) > 2})
+    if splits := [name for name in names if name.lower() in _SPLITS]:
+        chosen = next((name for name in splits if name.lower().startswith("tr")), splits[0])
+        raise DataError(
+            f"{folder}: the sub-folders {', '.join(splits)} look like parts of a data set, not like classes",
+            remedy=f'choose one with dataset.params.folder = "{(params.folder / chosen).as_posix()}", or set '
+            "dataset.params.labels = true if they are classes, false to use all pictures without labels",
+        )
+    if len(names) == 1 and len(deeper) > 1:
+        raise DataError(
+            f"{folder}: all pictures are in sub-folders of '{names[0]}': {', '.join(deeper[:5])}{', …' * (len(deeper) > 5)}",
+            remedy=f'for these as classes set dataset.params.folder = "{place.as_posix()}"; else set dataset.params.labels = false',
+        )
+    if len(names) == 1:
+        _log.info("%s: all pictures are in the sub-folder '%s', so they have no labels", folder.name, names[0])
+        return
+    folders = (entry.name for entry in folder.iterdir() if entry.is_dir() and not is_litter(entry.name))
+    if empty := sorted(set(folders) - set(names)):
+        _log.warning(
+            "%s: %d sub-folders contain no pictures and are no classes: %s", folder.name, len(empty), ", ".join(empty[:10])
+        )
 
 
 def _size(shape: Sequence[int]) -> str:

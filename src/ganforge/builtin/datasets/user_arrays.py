@@ -1,17 +1,17 @@
-"""The data set ``arrays``: points or images from the user's .npy, .npz or .csv files, with optional labels.
+"""The data set ``arrays``: points or images from the user's .npy, .npz or text files, with optional labels.
 
-Nothing is ever unpickled. Errors name the file, and the row or line.
+Nothing is ever unpickled. Errors name the file, and the row or line. What is recognised rather than given is logged in one line.
 """
 
 from __future__ import annotations
 
-import csv
-import math
+import logging
 import os
+import re
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +20,72 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganforge.builtin.datasets.csv_tables import read_csv
 from ganforge.builtin.datasets.dataset_specs import ArraysParams, SplitDataset, split, training_shares
 from ganforge.plugin import DataError, Dataset, DatasetContext, DataSpec
 
 Array = NDArray[Any]
-Row = tuple[int, list[str]]
-"""Line number and cells of a .csv row."""
 
 _SHAPES = "(n), (n, d), (n, height, width), (n, channels, height, width)"
 _CHANNELS = (1, 2, 3, 4)
 _NUMBERS = "biuf"
+_TEXT = frozenset({".csv", ".tsv", ".txt", ".dat"})
+_CSV_ONLY = ("label_column", "columns", "header", "delimiter", "decimal")
+_NPZ_ONLY = ("values_array", "labels_array")
+_OTHER_FILES = {
+    ".xlsx": "a spreadsheet: save it as .csv",
+    ".xls": "a spreadsheet: save it as .csv",
+    ".ods": "a spreadsheet: save it as .csv",
+    ".parquet": "a table of pandas: save it with DataFrame.to_csv(file, index=False)",
+    ".feather": "a table of pandas: save it with DataFrame.to_csv(file, index=False)",
+    ".pkl": "a pickle, which ganforge never loads: save numpy.savez(file, values=…, labels=…)",
+    ".pickle": "a pickle, which ganforge never loads: save numpy.savez(file, values=…, labels=…)",
+    ".pt": "a pickle of torch: save numpy.savez(file, values=tensor.numpy())",
+    ".pth": "a pickle of torch: save numpy.savez(file, values=tensor.numpy())",
+    ".zip": "an archive: unpack it",
+    ".gz": "compressed: unpack it",
+    ".bz2": "compressed: unpack it",
+    ".xz": "compressed: unpack it",
+    ".tar": "an archive: unpack it",
+}
+_STANDARD_RANGES = ((0.0, 1.0), (0.0, 255.0), (0.0, 4095.0), (0.0, 65535.0))
+_NETWORK_SCALE = 10.0
+"""Images whose values go beyond this do not train unless they are rescaled."""
+_LEAST_SPREAD = 0.01
+"""Share of the value range that images must use."""
 _SAVE_NUMBERS = "save plain numbers: array.astype('float32')"
 _DAMAGED = (ValueError, TypeError, EOFError, OSError, MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 """Errors of NumPy and zipfile for files that are cut short, damaged or state a wrong size."""
+
+_log = logging.getLogger(__name__)
 
 
 def build_arrays(params: ArraysParams, context: DatasetContext) -> Dataset:
     """Factory of ``arrays``."""
     path = labels_path = _existing(params.file, context)
     raw, raw_labels = _read_file(path, params)
-    values, value_range = _values(path, raw, params.value_range)
+    values, spec = _values(path, raw, params.value_range)
 
     if params.labels_file is not None:
         if raw_labels is not None:
             raise DataError(f"{path}: labels are given twice", remedy="drop 'labels_file', or the labels beside the values")
         labels_path = _existing(params.labels_file, context)
         raw_labels = _read_npy(labels_path)
-    shape = tuple(values.shape[1:])
     if raw_labels is None:
-        return SplitDataset(DataSpec(shape, value_range=value_range), *split(values, None, params.held_out))
+        return SplitDataset(spec, *split(values, None, params.held_out))
 
     labels, names = _classes(labels_path, raw_labels, len(values))
     counts = labels.bincount().tolist()
-    spec = DataSpec(shape, len(counts), names, training_shares(counts, params.held_out), value_range)
+    spec = replace(spec, classes=len(counts), class_names=names, class_shares=training_shares(counts, params.held_out))
     return SplitDataset(spec, *split(values, labels, params.held_out))
 
 
 def _existing(file: Path, context: DatasetContext) -> Path:
     # An absolute path replaces the folder; an unknown ~user stays as it is and is then missing.
     path = context.recipe_folder / os.path.expanduser(file)  # noqa: PTH111 - Path.expanduser raises for an unknown ~user
+    if path.is_dir():
+        remedy = 'name a file in it; for a folder of pictures set dataset.use = "image-folder" and dataset.params.folder'
+        raise DataError(f"{path} is a folder", remedy=remedy)
     if not path.is_file():
         raise DataError(f"there is no file {path}", remedy="fix it in dataset.params; it is relative to the recipe's folder")
     return path
@@ -67,14 +94,18 @@ def _existing(file: Path, context: DatasetContext) -> Path:
 def _read_file(path: Path, params: ArraysParams) -> tuple[Array, Array | None]:
     """Values ``(n, …)`` and, if the file has them, labels ``(n,)``; both unchecked."""
     kind = path.suffix.lower()
-    if kind not in {".npy", ".npz", ".csv"}:
+    if kind in _OTHER_FILES:
+        raise DataError(f"{path} is {_OTHER_FILES[kind]}", remedy="then name the new file in dataset.params.file")
+    if kind not in {".npy", ".npz", *_TEXT}:
         raise DataError(f"{path}: files of kind '{kind}' cannot be read", remedy="give a .npy, .npz or .csv file")
-    if kind == ".csv":
-        return _read_csv(path, params)
-    if params.label_column is not None or params.columns or params.header is not None:
-        problem = f"{path}: 'label_column', 'columns' and 'header' are for .csv files"
-        raise DataError(problem, remedy="drop them from dataset.params")
-    return (_read_npy(path), None) if kind == ".npy" else _read_npz(path)
+    for names, fits, what in ((_CSV_ONLY, kind in _TEXT, ".csv"), (_NPZ_ONLY, kind == ".npz", ".npz")):
+        given = [name for name in names if getattr(params, name) not in (None, ())]
+        if given and not fits:
+            listed = " and ".join(f"'{name}'" for name in given)
+            raise DataError(f"{path}: {listed} can be given for {what} files only", remedy="drop it from dataset.params")
+    if kind in _TEXT:
+        return read_csv(path, params)
+    return (_read_npy(path), None) if kind == ".npy" else _read_npz(path, params)
 
 
 def _read_npy(path: Path) -> Array:
@@ -85,156 +116,226 @@ def _read_npy(path: Path) -> Array:
         raise _unreadable(path, error) from error
 
 
-def _read_npz(path: Path) -> tuple[Array, Array | None]:
+def _read_npz(path: Path, params: ArraysParams) -> tuple[Array, Array | None]:
     try:
         with zipfile.ZipFile(path) as archive:
-            keys = sorted(name.removesuffix(".npy") for name in archive.namelist())
-        if "values" not in keys:
-            raise DataError(
-                f"{path}: no array named 'values'; found: {', '.join(keys) or 'nothing'}",
-                remedy="save it with numpy.savez(file, values=…, labels=…)",
-            )
+            names = sorted(name.removesuffix(".npy") for name in archive.namelist())
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["values"], arrays["labels"] if "labels" in keys else None
+            values, labels = _array_names(path, arrays, names, params)
+            return arrays[values], arrays[labels] if labels else None
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
 
 
+def _array_names(path: Path, arrays: Any, names: list[str], params: ArraysParams) -> tuple[str, str | None]:
+    """The names of the arrays of values and labels: as given, ``values`` and ``labels``, or the only ones that can be meant."""
+    for key in _NPZ_ONLY:
+        wanted = getattr(params, key)
+        if wanted is not None and wanted not in names:
+            raise DataError(f"{path}: no array named '{wanted}'; found: {', '.join(names)}", remedy=f"fix dataset.params.{key}")
+
+    values = params.values_array or ("values" if "values" in names else None)
+    labels = params.labels_array or ("labels" if "labels" in names and values != "labels" else None)
+    left = [name for name in names if name not in (values, labels)]
+    if values is None and labels is None and len(left) == 2:
+        found = [(a, b) for a, b in (left, left[::-1]) if _are_values_and_labels(arrays[a], arrays[b])]
+        values, labels = found[0] if len(found) == 1 else (None, None)
+    elif values is None and len(left) == 1:
+        values = left[0]
+    if values is None:
+        raise DataError(
+            f"{path}: no array named 'values'; found: {', '.join(names) or 'nothing'}",
+            remedy="name the arrays in dataset.params.values_array and, if there are labels, labels_array",
+        )
+    if unused := [name for name in names if name not in (values, labels)]:
+        _log.info("%s: values are '%s'%s; not used: %s", path.name, values, labels and f", labels '{labels}'", ", ".join(unused))
+    elif (values, labels) not in (("values", "labels"), ("values", None)) and not params.values_array:
+        _log.info("%s: array '%s' is read as values%s", path.name, values, f", '{labels}' as labels" if labels else "")
+    return values, labels
+
+
+def _are_values_and_labels(values: Array, labels: Array) -> bool:
+    """Whether one array has samples of several numbers, and the other one integer or name for each."""
+    one_each = labels.shape in ((len(labels),), (len(labels), 1)) if labels.ndim else False
+    return (
+        values.ndim > 1
+        and values.dtype.kind in _NUMBERS
+        and one_each
+        and len(values) == len(labels)
+        and labels.dtype.kind in "biuUS"
+    )
+
+
 def _unreadable(path: Path, error: Exception) -> DataError:
-    if "allow_pickle" in str(error):
-        return DataError(f"{path}: contains pickled Python objects, which ganforge never loads", remedy=_SAVE_NUMBERS)
+    if isinstance(error, PermissionError):
+        return DataError(f"{path}: cannot be read: {error.strerror}", remedy="check the file's permissions")
+    if "allow_pickle" in str(error) or "pickled" in str(error):
+        problem = f"{path}: contains pickled Python objects, which ganforge never loads"
+        return DataError(problem, remedy=f"{_SAVE_NUMBERS}, and text with array.astype(str)")
     return DataError(f"{path}: cannot be read: {str(error) or type(error).__name__}", remedy="save it again with NumPy")
 
 
-def _read_csv(path: Path, params: ArraysParams) -> tuple[Array, Array | None]:
-    rows = _csv_rows(path, params.delimiter)
-    header = params.header if params.header is not None else not any(map(_is_number, rows[0][1]))
-    names = rows[0][1] if header else [str(column) for column in range(len(rows[0][1]))]
-    body = rows[1:] if header else rows
-
-    label = None if params.label_column is None else _column(path, names, params.label_column)
-    chosen = [_column(path, names, name) for name in params.columns] or [column for column in range(len(names)) if column != label]
-    if label is not None and label in chosen:
-        raise DataError(f"{path}: column '{names[label]}' is both label and value")
-
-    cells = [[_number(path, row, column, names) for column in chosen] for row in body]
-    values = np.array(cells, dtype=np.float64).reshape(len(body), len(chosen))
-    return values, None if label is None else np.array([row[label] for _, row in body], dtype=np.str_)
-
-
-def _csv_rows(path: Path, delimiter: str) -> list[Row]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, delimiter=delimiter)
-            rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path}: not a readable .csv file: {error}", remedy="save it as UTF-8 text") from error
-
-    if not rows:
-        raise DataError(f"{path}: the file is empty")
-    first, width = rows[0][0], len(rows[0][1])
-    for line, cells in rows:
-        if len(cells) != width:
-            problem = f"{path}, line {line}: {len(cells)} cells, but line {first} has {width}"
-            raise DataError(problem, remedy="fix the file or 'delimiter'")
-    return rows
-
-
-def _column(path: Path, names: Sequence[str], wanted: str | int) -> int:
-    """Index of a column given by name or number."""
-    if isinstance(wanted, int):
-        if not -len(names) <= wanted < len(names):
-            raise DataError(f"{path}: there is no column {wanted}; it has {len(names)} columns, counted from 0")
-        return wanted % len(names)
-    if names.count(wanted) != 1:
-        found = "no column is" if wanted not in names else "several columns are"
-        raise DataError(f"{path}: {found} named '{wanted}'; the columns are: {', '.join(names)}")
-    return names.index(wanted)
-
-
-def _number(path: Path, row: Row, column: int, names: Sequence[str]) -> float:
-    line, cells = row
-    if not _is_number(cells[column]) or not math.isfinite(float(cells[column])):
-        raise DataError(
-            f"{path}, line {line}, column '{names[column]}': {cells[column]!r} is not a finite number",
-            remedy="fix the cell, name the value columns in 'columns', or the class column in 'label_column'",
-        )
-    return float(cells[column])
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple[Tensor, tuple[float, float] | None]:
-    """``(n, *shape)`` floats, images in [-1, 1] if their range is known, or images as bytes; and the range that networks see."""
+def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple[Tensor, DataSpec]:
+    """``(n, *shape)`` floats, images in [-1, 1] if their range is known, or images as bytes; and the spec of unlabelled data."""
+    if raw.dtype.names:
+        problem = f"{path}: values have named fields ({', '.join(raw.dtype.names)})"
+        remedy = "save numpy.lib.recfunctions.structured_to_unstructured(array)"
+        raise DataError(problem, remedy=remedy)
     if raw.dtype.kind not in _NUMBERS:
         raise DataError(f"{path}: values are of type {raw.dtype}, not numbers", remedy=_SAVE_NUMBERS)
     if raw.ndim not in (1, 2, 3, 4):
         raise DataError(f"{path}: values have shape {raw.shape}; expected one of {_SHAPES}")
     if raw.shape[0] < 2 or 0 in raw.shape:
         raise DataError(f"{path}: values have shape {raw.shape}; at least 2 samples of at least one number are needed")
-
-    if raw.ndim == 4 and raw.shape[1] not in _CHANNELS and raw.shape[3] in _CHANNELS:
-        problem = f"{path}: images of shape {raw.shape[1:]} have their channels last; expected (channels, height, width)"
-        raise DataError(problem, remedy="save array.transpose(0, 3, 1, 2)")
+    _check_channels(path, raw.shape)
 
     raw = raw[:, None] if raw.ndim in (1, 3) else raw  # (n, d) or (n, c, h, w)
-    is_image = raw.ndim == 4
-    if is_image and raw.dtype == np.uint8 and bounds in (None, (0.0, 255.0)):
-        return torch.from_numpy(np.ascontiguousarray(raw)), (-1.0, 1.0)
+    is_image, shape = raw.ndim == 4, raw.shape[1:]
+    is_bytes = is_image and raw.dtype == np.uint8
+    if is_image and bounds is None and raw.dtype.kind != "f":
+        bounds = {"b": (0.0, 1.0), "u": (0.0, 255.0) if is_bytes else None}.get(raw.dtype.kind)
+    if is_bytes and bounds == (0.0, 255.0):
+        _check_spread(path, raw, bounds)
+        spec = DataSpec(shape, value_range=(-1.0, 1.0), own_range=bounds, own_type="uint8")
+        return torch.from_numpy(np.ascontiguousarray(raw)), spec
     with np.errstate(over="ignore"):  # values too large for float32 become infinite and are reported below
         numbers = raw.astype(np.float32)
-    _refuse_where(path, raw, ~np.isfinite(numbers), "is not a finite number (of float32)")
+    _refuse_where(path, raw, ~np.isfinite(numbers), "is not a finite number (of float32)", "fix or drop these samples")
     if bounds is None:
-        return torch.from_numpy(numbers), None
+        if is_image:
+            _check_unknown_range(path, raw)
+        return torch.from_numpy(numbers), DataSpec(shape)
 
     low, high = bounds
-    _refuse_where(path, raw, (raw < low) | (raw > high), f"is outside value_range [{low:g}, {high:g}]")
+    beyond = (
+        f"fix or drop these samples, or set dataset.params.value_range = {_bounds(_likely_range(raw))}, which contains all values"
+    )
+    _refuse_where(path, raw, (raw < low) | (raw > high), f"is outside value_range [{low:g}, {high:g}]", beyond)
     if not is_image:
-        return torch.from_numpy(numbers), bounds
-    return torch.from_numpy((numbers - low) * (2 / (high - low)) - 1).clamp(-1, 1), (-1.0, 1.0)
+        return torch.from_numpy(numbers), DataSpec(shape, value_range=bounds)
+    _check_spread(path, raw, bounds)
+    spec = DataSpec(shape, value_range=(-1.0, 1.0), own_range=bounds, own_type=_own_type(raw.dtype))
+    return torch.from_numpy((numbers - low) * (2 / (high - low)) - 1).clamp(-1, 1), spec
 
 
-def _refuse_where(path: Path, raw: Array, bad: NDArray[np.bool_], problem: str) -> None:
+def _check_channels(path: Path, shape: tuple[int, ...]) -> None:
+    """Refuse channels that come last; name what pictures show of unusual ones."""
+    if len(shape) == 4 and shape[1] not in _CHANNELS and shape[3] in _CHANNELS:
+        problem = f"{path}: images of shape {shape[1:]} have their channels last; expected (channels, height, width)"
+        raise DataError(problem, remedy="save array.transpose(0, 3, 1, 2)")
+    if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 8:
+        problem = f"{path}: values of shape {shape} look like a single image with its channels last"
+        raise DataError(problem, remedy="save many images as one array (n, channels, height, width)")
+    if len(shape) == 4 and shape[1] in (2, 4):
+        colours = "grey" if shape[1] == 2 else "red, green and blue"
+        _log.info(
+            "%s: pictures show the channels as %s with transparency on white; networks see all %d", path.name, colours, shape[1]
+        )
+    if len(shape) == 4 and shape[1] > 4:
+        _log.info("%s: pictures show the %d channels of an image side by side, in grey", path.name, shape[1])
+
+
+def _own_type(dtype: np.dtype[Any]) -> Any:
+    """The type of samples in the data's own units."""
+    if dtype.kind == "f":
+        return "float32"
+    return {"uint32": "int64", "uint64": "int64"}.get(dtype.name, dtype.name)
+
+
+def _likely_range(raw: Array) -> tuple[float, float]:
+    """A usual range of images that contains all values, else their own extremes."""
+    low, high = float(raw.min()), float(raw.max())
+    usual = (bounds for bounds in _STANDARD_RANGES if bounds[0] <= low and high <= bounds[1])
+    return next(usual, (low, high) if low < high else (low, low + 1))
+
+
+def _bounds(bounds: tuple[float, float]) -> str:
+    return f"[{bounds[0]:.9g}, {bounds[1]:.9g}]"
+
+
+def _check_unknown_range(path: Path, raw: Array) -> None:
+    """Refuse images of unknown range that networks could not learn as they are; warn of other units than [-1, 1]."""
+    low, high = float(raw.min()), float(raw.max())
+    text = f"the images' values go from {low:g} to {high:g}, and value_range is not set"
+    remedy = f"set dataset.params.value_range = {_bounds(_likely_range(raw))} to rescale them to [-1, 1] for the networks"
+    if max(-low, high) > _NETWORK_SCALE or low == high:
+        reason = "all are equal" if low == high else "networks do not learn such values"
+        raise DataError(f"{path}: {text}: {reason}", remedy=remedy if low < high else "choose other data")
+    if low >= 0 or low < -1 or high > 1:
+        _log.warning("%s: %s, so networks see them as they are; %s", path.name, text, remedy)
+
+
+def _check_spread(path: Path, raw: Array, bounds: tuple[float, float]) -> None:
+    """Refuse images that use next to nothing of their range, such as masks of 0 and 1 as bytes."""
+    low, high = float(raw.min()), float(raw.max())
+    if high - low >= _LEAST_SPREAD * (bounds[1] - bounds[0]):
+        return
+    problem = f"{path}: the images' values go from {low:g} to {high:g} only, in a value_range of {_bounds(bounds)}"
+    likely = _likely_range(raw)
+    remedy = (
+        f"set dataset.params.value_range = {_bounds(likely)}" if low < high and likely != bounds else "choose images that differ"
+    )
+    raise DataError(problem, remedy=remedy)
+
+
+def _refuse_where(path: Path, raw: Array, bad: NDArray[np.bool_], problem: str, remedy: str) -> None:
     if not bad.any():
         return
     row, *inside = (int(index) for index in np.argwhere(bad)[0])
     raise DataError(
         f"{path}: row {row}, index ({', '.join(map(str, inside))}): {raw[row, *inside]} {problem} "
         f"({int(bad.sum())} such values, counted from 0)",
-        remedy="fix or drop these samples",
+        remedy=remedy,
     )
 
 
 def _classes(path: Path, raw: Array, count: int) -> tuple[Tensor, tuple[str, ...]]:
     """``(n,)`` class numbers from 0 in the order of the labels, and the names of the classes unless they are those numbers."""
     labels = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
+    if raw.ndim == 2 and raw.shape[1] > 1 and len(raw) == count and _is_one_hot(raw):
+        _log.info("%s: labels are one-hot rows of %d classes", path.name, raw.shape[1])
+        labels = raw.argmax(axis=1)
     if labels.shape != (count,):
         raise DataError(f"{path}: labels have shape {raw.shape} for {count} samples; expected ({count},)")
 
     kinds, numbers = np.unique(_integers_or_names(path, labels), return_inverse=True)
+    if len(kinds) == count > 9:
+        raise DataError(
+            f"{path}: each of the {count} samples has a label of its own, such as {kinds[0]} and {kinds[1]}",
+            remedy="name labels of classes, or drop dataset.params.label_column, labels_array or labels_file",
+        )
     plain = kinds.dtype.kind in "iu" and kinds.tolist() == list(range(len(kinds)))
     return torch.from_numpy(numbers.astype(np.int64)), () if plain else tuple(map(str, kinds))
 
 
+def _is_one_hot(raw: Array) -> bool:
+    return raw.dtype.kind in _NUMBERS and bool(np.isin(raw, (0, 1)).all() and (raw.sum(axis=1) == 1).all())
+
+
 def _integers_or_names(path: Path, labels: Array) -> Array:
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", errors="replace")
     if labels.dtype.kind not in f"{_NUMBERS}U":
         raise DataError(f"{path}: labels are of type {labels.dtype}", remedy="give integers or names")
     if labels.dtype.kind in "biu":
         return labels.astype(np.int64)
-    empty = np.flatnonzero(labels == "")
-    if labels.dtype.kind == "U" and len(empty):
-        raise DataError(f"{path}: sample {empty[0]} has no label (counted from 0)")
+    if labels.dtype.kind == "U":
+        empty = np.flatnonzero(np.isin(np.char.lower(np.char.strip(labels)), ("", "nan", "null")))
+        if len(empty):
+            raise DataError(
+                f"{path}: sample {empty[0]} has no label (counted from 0; {len(empty)} such samples)",
+                remedy="add the labels, or remove these samples",
+            )
+        if any(re.fullmatch(r"[+-]?0\d+", text) for text in np.unique(labels)):  # 007 is a name
+            return labels
     try:
         numbers = labels.astype(np.float64)
     except ValueError:  # names
         return labels
     odd = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.round(numbers)))
     if len(odd):
-        raise DataError(f"{path}: label {labels[odd[0]]} of sample {odd[0]} (counted from 0) is neither an integer nor a name")
+        raise DataError(
+            f"{path}: label {labels[odd[0]]} of sample {odd[0]} (counted from 0) is neither an integer nor a name",
+            remedy="labels are classes: round or group the numbers, or drop the labels",
+        )
     return numbers.astype(np.int64)
