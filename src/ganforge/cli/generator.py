@@ -56,7 +56,7 @@ def sample(
     codes = _codes(code)
     check_paths([out] if out else [], FORMATS)
     generator = load(run, device=device, runs_dir=runs_dir)
-    samples = generator.generate(generator.draw_latents(count, seed=seed, label=label, code=codes))
+    samples = generator.draw_for_figures(count, seed=seed, label=label, code=codes)
     target = out or default_path(generator.path, "neighbours.png" if neighbours else "samples.png")
     changes: tuple[str, ...] = ()
     if neighbours:

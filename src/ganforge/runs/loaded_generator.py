@@ -71,8 +71,7 @@ class LoadedGenerator:
         Raises:
             UsageError: the latents do not have the sizes, labels or codes that this generator takes.
         """
-        samples = self.generate(latent)
-        return replace(samples, values=self.data.to_own_units(samples.values))
+        return self._in_own_units(self.generate(latent))
 
     def generate(self, latent: Latent) -> Samples:
         """The same samples as metrics see them and figures draw them: images in ``data.value_range``."""
@@ -107,9 +106,15 @@ class LoadedGenerator:
         Raises:
             UsageError: an invalid label or code, or one that this generator does not have.
         """
+        return self._in_own_units(self.draw_for_figures(n, seed=seed, label=label, code=code))
+
+    def draw_for_figures(
+        self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
+    ) -> Samples:
+        """The samples of :meth:`draw` as :meth:`generate` gives them."""
         latent = self._draw_blocks(n, seed, label, code)
         with seeded(derive(seed, "sample", "network")):  # for a generator that draws random numbers itself
-            samples = self(latent)[:n]
+            samples = self.generate(latent)[:n]
         finite = samples.values.isfinite().flatten(1).all(1)
         if not bool(finite.all()):
             count, first = int((~finite).sum()), int((~finite).nonzero()[0])
@@ -147,7 +152,10 @@ class LoadedGenerator:
         self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
     ) -> dict[str, np.ndarray[Any, Any]]:
         """:meth:`draw` as numpy arrays: ``values (n, *shape)``, ``noise (n, z)``; ``labels`` and ``codes`` where there are any."""
-        return arrays(self.generate(self.draw_latents(n, seed=seed, label=label, code=code)), self.data)
+        return arrays(self.draw_for_figures(n, seed=seed, label=label, code=code), self.data)
+
+    def _in_own_units(self, samples: Samples) -> Samples:
+        return replace(samples, values=self.data.to_own_units(samples.values))
 
 
 def _blocks(count: int) -> int:
