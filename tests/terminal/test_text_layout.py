@@ -79,7 +79,7 @@ def test_continued_lines_are_indented():
     assert wrap_line("x one/long/path", 14, 8) == ["x", " one/long/path"]
 
 
-@pytest.mark.parametrize("colour", {palette.ACCENT, palette.GOOD, palette.WARNING, palette.BAD, *palette.GROUPS})
+@pytest.mark.parametrize("colour", sorted({palette.ACCENT, palette.GOOD, palette.WARNING, palette.BAD, *palette.GROUPS}))
 @pytest.mark.parametrize("background", ["#ffffff", "#1e1e1e", "#000000"])
 def test_colours_are_legible_on_dark_and_light(colour, background):
     from rich.color import Color
