@@ -108,6 +108,22 @@ class InputGradientLimits(PersistentLimits):
     fail: float = Field(50.0, gt=1)
 
 
+class ConvergenceLimits(FallingLimits):
+    """How near samples come to the data: the share that is near real ones, or the share of real ones that they cover, if that is
+    larger."""
+
+    warn: Remainder = 0.25
+    fail: Remainder = 0.1
+    after: float = Field(0.7, ge=0, lt=1)
+    """Share of the run after which samples must be near the data."""
+
+
+class MetricLimit(WarnLimit):
+    """Distance of a metric's last value from the ideal that it declares, over the ideal. It only warns."""
+
+    warn: Size = 0.2
+
+
 class CollapseLimits(FallingLimits):
     """Share of held-out samples that are near generated ones (coverage), over that of a perfect generator."""
 
@@ -170,6 +186,7 @@ class Health(Params):
     vanishing: VanishingLimits = Field(default_factory=VanishingLimits)
     overfitting: OverfittingLimits = Field(default_factory=OverfittingLimits)
     input_gradient: InputGradientLimits = Field(default_factory=InputGradientLimits)
+    convergence: ConvergenceLimits = Field(default_factory=ConvergenceLimits)
     collapse: CollapseLimits = Field(default_factory=CollapseLimits)
     duplicates: DuplicateLimits = Field(default_factory=DuplicateLimits)
     separation: SeparationLimit = Field(default_factory=SeparationLimit)
@@ -179,6 +196,7 @@ class Health(Params):
     """How well generated samples match their label, compared with real ones; 0 is chance."""
     codes: FallingLimits = Field(default_factory=FallingLimits)
     """Information on the codes that the code head finds in generated samples, over the codes' entropy."""
+    metrics: MetricLimit = Field(default_factory=MetricLimit)
 
     def sample_interval(self, iterations: int) -> int:
         """Iterations between checks of samples in a run of ``iterations``; a few steps change samples less than chance does."""

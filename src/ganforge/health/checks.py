@@ -23,7 +23,7 @@ _MAX_REPEATED_RATIO = 3.0
 _NEAR = 0.5
 """Distance of the EMA's samples to the data, relative to the data's width, up to which they count as near."""
 _RISING = 1.15
-"""Factor from the previous coverage from which on it counts as rising."""
+"""Factor from the previous value from which on it counts as improving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,17 @@ class Observation:
 
 @dataclass(slots=True)
 class CheckInputs:
-    """What checks know: newest values, with diagnostics smoothed, the sample values before them, and each check's present level."""
+    """What checks know: newest values, with diagnostics smoothed, the sample values before them, and each check's present level.
+
+    ``progress`` is the share of the run that is done; ``frozen`` are the networks whose learning rate is 0.
+    """
 
     config: Health
     values: dict[str, float] = field(default_factory=dict)
     levels: dict[str, Level] = field(default_factory=dict)
     previous: dict[str, float] = field(default_factory=dict)
+    progress: float = 1.0
+    frozen: Collection[str] = ()
 
     def level(self, check: str, value: float) -> Level | None:
         """The level of ``value`` by the limits of ``check``, with hysteresis."""
@@ -158,6 +163,21 @@ def _check_finite(inputs: CheckInputs) -> Observation | None:
     return Observation("fail", NON_FINITE, f"{1 - share:.3g} of the generated samples are NaN or infinite")
 
 
+def _check_convergence(inputs: CheckInputs) -> Observation | None:
+    """Late in the run, samples are still unlike the data: the networks have not converged, and perhaps never learned."""
+    if not inputs.has("convergence", "convergence/distance") or inputs.progress < inputs.config.convergence.after:
+        return None
+    near, distance = inputs.values["convergence"], inputs.values["convergence/distance"]
+    level = inputs.level("convergence", near)
+    if level == "fail" and inputs.previous.get("convergence/distance", 0.0) > _RISING * distance:  # improving
+        level = "warn"
+    evidence = f"{near:.0%} of the samples are near real ones; their distance to the data is {distance:.2g} times the data's width"
+    if not inputs.frozen:
+        return level and Observation(level, "convergence failure", evidence)
+    evidence += f"; the {' and the '.join(inputs.frozen)} cannot learn at a learning rate of 0"
+    return level and Observation(level, "convergence failure", evidence, f"{next(iter(inputs.frozen))}.optimizer.lr")
+
+
 def _check_collapse(inputs: CheckInputs) -> Observation | None:
     """Samples cover only a part of the data, or all are nearly the same; only a warning if they are far from the data."""
     if not inputs.has("collapse", "collapse/precision", "collapse/spread"):
@@ -173,6 +193,8 @@ def _check_collapse(inputs: CheckInputs) -> Observation | None:
             return None
         level = "warn"
     if precision < 0.5:
+        if inputs.levels.get("convergence"):  # it reports the same
+            return None
         evidence = f"{precision:.0%} of the samples are near real ones, and cover {coverage:.0%} of them"
         return Observation("warn", "samples unlike the data", evidence)
     evidence = f"samples cover only {coverage:.0%} of the data; {precision:.0%} of them are near real ones"
@@ -228,6 +250,7 @@ CHECKS = (
     HealthCheck("finite", "samples", _check_finite, waits=False, immediate=True),
     _simple("memorisation", "memorisation", "{:.0%} of the samples are copies of training samples, or nearly so"),
     HealthCheck("overfitting", "samples", _check_overfitting),
+    HealthCheck("convergence", "samples", _check_convergence),
     HealthCheck("collapse", "samples", _check_collapse),
     HealthCheck("duplicates", "samples", _check_duplicates),
     # The head `code` cannot predict the codes (Chen et al. 2016).
@@ -268,6 +291,11 @@ REMEDIES = {
     # Either network's steps may cause it, so there is no single key.
     "exploding gradients": Remedy(f"{_BOTH_RATES}; {_ADD_R1}"),
     "divergence": Remedy("lower the generator's learning rate", "generator.optimizer.lr"),
+    "convergence failure": Remedy(
+        "check both learning rates: too high, samples jump about; too low, a network does not learn; otherwise train longer",
+        "generator.optimizer.lr",
+    ),
+    "metric far from its ideal": Remedy("run other seeds, of which some may end elsewhere: --seeds 4; train longer", "train.seed"),
     "discriminator dominance": Remedy(f"lower the discriminator's learning rate, or {_ADD_R1}", "discriminator.optimizer.lr"),
     "vanishing gradient": Remedy("use the non-saturating loss; weaken the discriminator", "loss"),
     "discriminator over-fitting": Remedy(f"use more training samples or a smaller discriminator, or {_ADD_R1}", "dataset.params"),

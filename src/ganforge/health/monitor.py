@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import ConfigDict, ValidationError, create_model
 
 from ganforge.core.errors import describe_error
-from ganforge.core.events import CheckUnavailable, Event, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
+from ganforge.core.events import CheckUnavailable, Evaluated, Event, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
 from ganforge.core.findings import UNAVAILABLE, Finding, Level, non_finite
 from ganforge.core.health_config import Health, PersistentLimits
 from ganforge.health.checks import CHECKS, CheckInputs, HealthCheck, Observation, remedy_for
@@ -36,12 +36,17 @@ _SWITCHES = {_ALL: "health.enabled", "samples": "health.sample_checks"}
 """The keys that switch off what is not a single check."""
 _DEPENDENT = {
     "collapse": ("collapse", "separation"),
+    "oscillation": ("oscillation", "convergence"),
     "dominance": ("dominance", "overfitting"),
     "gradients": ("gradients", "vanishing"),
     "samples": _SAMPLE_CHECKS,
 }
 """The checks that become unavailable with one thing, if they are not just that one."""
-_SYMPTOMS = {"overfitting": ("dominance", "vanishing"), "weights": ("dominance", "vanishing", "gradients")}
+_SYMPTOMS = {
+    "overfitting": ("dominance", "vanishing"),
+    "weights": ("dominance", "vanishing", "gradients"),
+    "convergence": ("separation",),
+}
 """If a check fails, these findings are hidden, because it explains them."""
 
 
@@ -167,13 +172,15 @@ def monitored(events: Iterable[Event], monitor: HealthMonitor) -> Iterator[Event
 class HealthMonitor:
     """Monitors one run. It never ends the run by an error of its own: a check that fails becomes unavailable, which is a finding.
 
-    ``losses`` are the names of the recipe's losses; ``findings`` are all present ones, failures first.
+    ``losses`` are the names of the recipe's losses, ``frozen`` the networks whose learning rate is 0; ``findings`` are all present
+    ones, failures first.
     """
 
-    def __init__(self, config: Health, losses: Collection[str] = ()) -> None:
+    def __init__(self, config: Health, losses: Collection[str] = (), frozen: Collection[str] = ()) -> None:
         self.findings: tuple[Finding, ...] = ()
         self._config, self._losses = config, frozenset(losses)
-        self._inputs = CheckInputs(config)
+        self._inputs = CheckInputs(config, frozen=frozen)
+        self._metrics: dict[str, float] = {}
         self._pending: list[tuple[int, Mapping[str, Tensor]]] = []
         self._ratios: deque[float] = deque(maxlen=_RECENT)
         self._histories: dict[str, _History] = {}
@@ -181,6 +188,7 @@ class HealthMonitor:
         self._unavailable: dict[str, Finding] = {}
         self._unavailable_since: dict[str, int] = {}  # what was unavailable before this process, which tries again
         self._divergence: Finding | None = None
+        self._far_metrics: Finding | None = None
         self._finished = False
         self._iteration = 0
         self._restored: dict[str, Any] | None = None
@@ -212,6 +220,8 @@ class HealthMonitor:
                     return self._report(self._check_diagnostics())
             case HealthSamples():
                 return self._report({**self._check_diagnostics(), **self._check_samples(event)})
+            case Evaluated():
+                self._metrics.update(event.values)
             case CheckUnavailable():
                 return self._mark_unavailable(event.check, event.reason)
             case Saved() | Finished() if self._pending:  # the state holds what is known, so it must be reported too
@@ -231,7 +241,7 @@ class HealthMonitor:
     def roll_back(self, plain: object) -> None:
         """Forget everything since a state whose values hold ``plain``."""
         self.restore(plain)
-        self._inputs, self._pending, self.findings = CheckInputs(self._config), [], ()
+        self._inputs, self._pending, self.findings = CheckInputs(self._config, frozen=self._inputs.frozen), [], ()
         self._ratios.clear()
         if self._active:
             self._begin()
@@ -310,7 +320,8 @@ class HealthMonitor:
 
     def _run_checks(self, iteration: int, source: Literal["diagnostics", "samples"]) -> None:
         warmup = self._config.warmup / (2 if source == "diagnostics" else 1)
-        warming_up = iteration / self._started.iterations < warmup
+        self._inputs.progress = iteration / self._started.iterations
+        warming_up = self._inputs.progress < warmup
         for check in CHECKS:
             if check.source != source or not getattr(self._config, check.name).enabled or (check.waits and warming_up):
                 continue
@@ -336,6 +347,8 @@ class HealthMonitor:
             if self._divergence:
                 hidden.add(self._divergence.check)
             yield from (finding for name, finding in found.items() if finding and name not in hidden)
+        if self._far_metrics:
+            yield self._far_metrics
         yield from self._unavailable.values()
 
     def _is_conclusive(self) -> bool:
@@ -373,5 +386,20 @@ class HealthMonitor:
         self._finished = True
         if finished.outcome == "diverged":
             self._divergence = non_finite(finished.iteration, finished.reason)
+        elif finished.outcome == "finished" and self._active and self._config.metrics.enabled:
+            self._far_metrics = self._find_far_metrics(finished.iteration)
         checked = self._report(last.values if last else {})
         return checked if checked.conclusive or checked.findings else None
+
+    def _find_far_metrics(self, iteration: int) -> Finding | None:
+        """A warning that names the metrics whose last value is far from their ideal: a game can be healthy and still miss its goal."""
+        problem, far = "metric far from its ideal", []
+        for name, value in self._metrics.items():
+            info = self._started.value_info.get(name)
+            if info and info.ideal and info.better in ("higher", "nearer"):  # an ideal of 0 has no scale
+                missing = (info.ideal - value) / abs(info.ideal)
+                if (abs(missing) if info.better == "nearer" else missing) > self._config.metrics.warn:
+                    far.append(f"{name} is {value:.3g} at the end, and {info.ideal:.3g} for a perfect generator")
+        if not far:
+            return None
+        return Finding("metrics", problem, "warn", "; ".join(far), iteration, iteration, *remedy_for(problem, self._losses))

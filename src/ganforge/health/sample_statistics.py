@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 
 import torch
@@ -61,6 +61,7 @@ def measure_samples(
             values |= measure()
         except Exception as error:  # noqa: BLE001 - a check that fails must not end training
             errors[check] = describe_error(error)
+    values |= _convergence(values)
     return {name: value for name, value in values.items() if math.isfinite(value)}, errors
 
 
@@ -160,6 +161,21 @@ def _oscillation(real: Tensor, ema: Tensor, raw: Tensor) -> dict[str, float]:
         "oscillation/raw": max(sliced_distance(real, raw), floor),
         "oscillation/away": average / width,
     }
+
+
+def _convergence(values: Mapping[str, float]) -> dict[str, float]:
+    """How near the samples of the generator or of its EMA, whichever are nearer, come to the data.
+
+    - ``convergence``: precision or coverage, whichever is larger; for data that repeat, whose neighbours mean nothing, 1 less
+      the distance;
+    - ``convergence/distance``: sliced distance to the data, over the data's own width.
+    """
+    if "oscillation/away" not in values:
+        return {}
+    nearest = min(1.0, values["oscillation/raw"] / values["oscillation/average"]) if values["oscillation/average"] else 1.0
+    distance = nearest * values["oscillation/away"]
+    shares = [values[name] for name in ("collapse", "collapse/precision") if name in values]
+    return {"convergence": max(shares, default=max(0.0, 1 - distance)), "convergence/distance": distance}
 
 
 def sliced_distance(one: Tensor, other: Tensor) -> float:
