@@ -63,6 +63,9 @@ def seen(check: str, values: dict[str, float], levels=None):
             {"collapse": 0.0, "collapse/precision": 0.0, "collapse/spread": 0.01},
             ("fail", "mode collapse"),
         ),
+        ("convergence", {"convergence": 0.3, "convergence/distance": 9.0}, None),
+        ("convergence", {"convergence": 0.2, "convergence/distance": 0.1}, ("warn", "convergence failure")),
+        ("convergence", {"convergence": 0.14, "convergence/distance": 0.1}, ("fail", "convergence failure")),
         ("duplicates", {"duplicates": 20.0, "duplicates/same": 0.0, "duplicates/usual": 0.0}, None),
         ("duplicates", {"duplicates": 31.0, "duplicates/same": 0.0, "duplicates/usual": 0.0}, ("warn", "duplicates")),
         ("duplicates", {"duplicates": 501.0, "duplicates/same": 0.0, "duplicates/usual": 0.0}, ("fail", "duplicates")),
@@ -105,6 +108,26 @@ def test_coverage_that_still_rises_counts_one_level_less(before, level):
     assert CHECKS["collapse"].observe(now) is None
 
 
+def test_samples_need_not_be_near_the_data_before_the_last_third():
+    values = {"convergence": 0.0, "convergence/distance": 2.0}
+    assert CHECKS["convergence"].observe(CheckInputs(Health(), values, progress=0.69)) is None
+    assert CHECKS["convergence"].observe(CheckInputs(Health(), values, progress=0.7)).level == "fail"
+
+
+@pytest.mark.parametrize("frozen", [("generator",), ("discriminator",), ("generator", "discriminator")])
+def test_a_network_that_cannot_learn_is_named_with_its_key(frozen):
+    values = {"convergence": 0.0, "convergence/distance": 2.0}
+    seen = CHECKS["convergence"].observe(CheckInputs(Health(), values, frozen=frozen))
+    assert seen.key == f"{frozen[0]}.optimizer.lr"
+    assert seen.evidence.endswith(f"; the {' and the '.join(frozen)} cannot learn at a learning rate of 0")
+
+
+def test_samples_unlike_the_data_are_reported_once():
+    unlike = {**VARIED, "collapse": 0.0, "collapse/precision": 0.0}
+    assert seen("collapse", unlike, {"convergence": "fail"}) is None
+    assert seen("collapse", {**VARIED, "collapse": 0.1}, {"convergence": "fail"}) == ("fail", "mode collapse")
+
+
 def test_a_gradient_vanishes_where_the_discriminator_dominates():
     assert seen("vanishing", {"vanishing": 1e-4}, {"dominance": "fail"}) == ("fail", "vanishing gradient")
 
@@ -135,7 +158,7 @@ def test_an_exploding_gradient_blames_neither_network_alone():
 
 def test_every_check_has_its_table_and_every_problem_its_remedy():
     tables = set(Health.model_fields) - {"enabled", "on_fail", "every", "sample_checks", "samples", "warmup"}
-    assert tables == set(CHECKS)
+    assert tables == set(CHECKS) | {"metrics"}
     assert all(remedy.text for remedy in REMEDIES.values())
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from ganforge.core.events import CheckUnavailable, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
+from ganforge.core.contracts import MetricInfo
+from ganforge.core.events import CheckUnavailable, Evaluated, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
 from ganforge.core.findings import non_finite, report
 from ganforge.core.health_config import Health
 from ganforge.core.records import Evaluation, Samples
@@ -368,3 +370,52 @@ def test_a_memory_of_another_form_is_ignored(part):
     assert later.to_plain() is None
     checked = [event for event in monitored([started(100), odds(61, 1.38)], later) if isinstance(event, HealthChecked)]
     assert [event.findings for event in checked] == [()]  # neither an error nor a check that is unavailable
+
+
+FAR = ring(256, 3) + 5
+
+
+def test_a_run_that_does_not_converge_fails_before_its_last_fifth_and_no_symptom_hides_it():
+    events = [started(1000), *(probed(at, FAR) for at in range(50, 1001, 50))]
+    messages = {event.iteration: event.findings for event in examined(HealthMonitor(Health()), events)}
+    assert {one.problem for one in messages[700]} == {"samples unlike the data"}
+    assert [(one.check, one.problem, one.level, one.since) for one in messages[800]] == [
+        ("convergence", "convergence failure", "fail", 700)
+    ]
+    assert [one.problem for one in messages[1000]] == ["convergence failure"]
+
+
+def test_a_late_start_is_no_convergence_failure():
+    events = [started(1000), *(probed(at, FAR if at < 700 else ring(256, 3)) for at in range(50, 1001, 50))]
+    assert not any(one.level == "fail" for event in examined(HealthMonitor(Health()), events) for one in event.findings)
+
+
+RECOVERY = MetricInfo("share of matching codes", "higher", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("info", "value", "far"),
+    [
+        (RECOVERY, 0.59, True),
+        (RECOVERY, 0.85, False),
+        (RECOVERY, 1.5, False),
+        (MetricInfo("density", "nearer", 1.0), 1.5, True),
+        (MetricInfo("a distance without a scale", "lower", 0.0), 1.5, False),
+        (MetricInfo("no ideal", "higher"), 0.0, False),
+    ],
+)
+def test_a_metric_that_ends_far_from_its_ideal_is_in_the_verdict(info, value, far):
+    begun = replace(started(1000), value_info={"code": info})
+    healthy = [probed(at, ring(256, 3)) for at in range(50, 1001, 50)]
+    events = [begun, *healthy, Evaluated(500, {"code": -9.0}, 0.1), Evaluated(1000, {"code": value}, 0.1)]
+    last = examined(HealthMonitor(Health()), [*events, Finished(1000, "finished", 1.0)])[-1]
+    assert report(last.findings)["verdict"] == ("warn" if far else "healthy")
+    if far:
+        (finding,) = last.findings
+        ideal = f"code is {value:g} at the end, and 1 for a perfect generator"
+        assert (finding.check, finding.problem, finding.evidence) == ("metrics", "metric far from its ideal", ideal)
+
+    off = Health.model_validate({"metrics": {"enabled": False}})
+    assert examined(HealthMonitor(off), [*events, Finished(1000, "finished", 1.0)])[-1].findings == ()
+    stopped = examined(HealthMonitor(Health()), [*events, Finished(1000, "stopped", 1.0)])[-1]
+    assert stopped.findings == ()  # it may still come

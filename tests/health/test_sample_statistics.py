@@ -58,6 +58,16 @@ def test_a_perfect_sampler_is_found_healthy():
     assert not {"labels", "codes", "overfitting"} & values.keys()
 
 
+def test_samples_come_near_the_data_or_do_not():
+    perfect, far = measured(probe(drawn(N, 3)), NOISE), measured(probe(drawn(N, 3) + 9), NOISE)
+    assert perfect["convergence"] > 0.9
+    assert perfect["convergence/distance"] < 0.15
+    assert far["convergence"] == 0
+    assert far["convergence/distance"] > 5
+    one = measured(probe(drawn(N, 3) + 9, raw=drawn(N, 3)), NOISE)  # the generator without EMA is enough
+    assert (one["convergence"], one["convergence/distance"]) == (perfect["convergence"], perfect["convergence/distance"])
+
+
 def test_one_mode_of_eight_covers_an_eighth():
     one = 0.05 * torch.randn(N, 2, generator=torch.Generator().manual_seed(4)) + torch.tensor([1.0, 0.0])
     values = measured(probe(one), NOISE)

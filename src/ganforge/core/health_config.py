@@ -109,11 +109,10 @@ class InputGradientLimits(PersistentLimits):
 
 
 class ConvergenceLimits(FallingLimits):
-    """How near samples come to the data: the share that is near real ones, or the share of real ones that they cover, if that is
-    larger."""
+    """How near samples come to the data: precision, or coverage over that of a perfect generator, whichever is larger."""
 
     warn: Remainder = 0.25
-    fail: Remainder = 0.1
+    fail: Remainder = 0.15
     after: float = Field(0.7, ge=0, lt=1)
     """Share of the run after which samples must be near the data."""
 

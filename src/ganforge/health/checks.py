@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple
@@ -23,7 +23,7 @@ _MAX_REPEATED_RATIO = 3.0
 _NEAR = 0.5
 """Distance of the EMA's samples to the data, relative to the data's width, up to which they count as near."""
 _RISING = 1.15
-"""Factor from the previous value from which on it counts as improving."""
+"""Factor from the previous value from which on it counts as rising."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class CheckInputs:
     levels: dict[str, Level] = field(default_factory=dict)
     previous: dict[str, float] = field(default_factory=dict)
     progress: float = 1.0
-    frozen: Collection[str] = ()
+    frozen: Sequence[str] = ()
 
     def level(self, check: str, value: float) -> Level | None:
         """The level of ``value`` by the limits of ``check``, with hysteresis."""
@@ -169,13 +169,11 @@ def _check_convergence(inputs: CheckInputs) -> Observation | None:
         return None
     near, distance = inputs.values["convergence"], inputs.values["convergence/distance"]
     level = inputs.level("convergence", near)
-    if level == "fail" and inputs.previous.get("convergence/distance", 0.0) > _RISING * distance:  # improving
-        level = "warn"
-    evidence = f"{near:.0%} of the samples are near real ones; their distance to the data is {distance:.2g} times the data's width"
+    evidence = f"{near:.0%} of the samples are near the data; their distance to it is {distance:.2g} times its width"
     if not inputs.frozen:
         return level and Observation(level, "convergence failure", evidence)
     evidence += f"; the {' and the '.join(inputs.frozen)} cannot learn at a learning rate of 0"
-    return level and Observation(level, "convergence failure", evidence, f"{next(iter(inputs.frozen))}.optimizer.lr")
+    return level and Observation(level, "convergence failure", evidence, f"{inputs.frozen[0]}.optimizer.lr")
 
 
 def _check_collapse(inputs: CheckInputs) -> Observation | None:

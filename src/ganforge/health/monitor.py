@@ -5,14 +5,25 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import ConfigDict, ValidationError, create_model
 
 from ganforge.core.errors import describe_error
-from ganforge.core.events import CheckUnavailable, Evaluated, Event, Finished, HealthChecked, HealthSamples, Saved, Started, State, Stepped
+from ganforge.core.events import (
+    CheckUnavailable,
+    Evaluated,
+    Event,
+    Finished,
+    HealthChecked,
+    HealthSamples,
+    Saved,
+    Started,
+    State,
+    Stepped,
+)
 from ganforge.core.findings import UNAVAILABLE, Finding, Level, non_finite
 from ganforge.core.health_config import Health, PersistentLimits
 from ganforge.health.checks import CHECKS, CheckInputs, HealthCheck, Observation, remedy_for
@@ -176,7 +187,7 @@ class HealthMonitor:
     ones, failures first.
     """
 
-    def __init__(self, config: Health, losses: Collection[str] = (), frozen: Collection[str] = ()) -> None:
+    def __init__(self, config: Health, losses: Collection[str] = (), frozen: Sequence[str] = ()) -> None:
         self.findings: tuple[Finding, ...] = ()
         self._config, self._losses = config, frozenset(losses)
         self._inputs = CheckInputs(config, frozen=frozen)
@@ -392,7 +403,7 @@ class HealthMonitor:
         return checked if checked.conclusive or checked.findings else None
 
     def _find_far_metrics(self, iteration: int) -> Finding | None:
-        """A warning that names the metrics whose last value is far from their ideal: a game can be healthy and still miss its goal."""
+        """A warning that names the metrics whose last value is far from their ideal: healthy training can miss its goal."""
         problem, far = "metric far from its ideal", []
         for name, value in self._metrics.items():
             info = self._started.value_info.get(name)

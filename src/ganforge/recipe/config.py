@@ -144,6 +144,12 @@ class NetworkTable(ComponentTable):
     optimizer: OptimizerTable = Field(default_factory=AdamTable)
     """Optimizer of the weights."""
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the learning rate is 0 throughout."""
+        lr = self.optimizer.lr
+        return not (lr.start or lr.end) if isinstance(lr, Schedule) else lr == 0
+
 
 class LossTable(ComponentTable):
     """One loss; the objective is the weighted sum of all losses."""
@@ -260,3 +266,8 @@ class Recipe(Params):
     checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     tracking: Tracking = Field(default_factory=Tracking)
     requires: Requires = Field(default_factory=Requires)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The networks whose learning rate is 0 throughout."""
+        return tuple(name for name in ("generator", "discriminator") if getattr(self, name).is_frozen)

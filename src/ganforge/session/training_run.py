@@ -95,7 +95,7 @@ def _opened(
 ) -> Iterator[RunContext]:
     """Write or restore the run's files, then open the upload and the journal, which is closed before the upload ends."""
     recipe = plan.blueprint.recipe
-    monitor = HealthMonitor(recipe.health, [part.component.name for part in plan.blueprint.losses])
+    monitor = HealthMonitor(recipe.health, [part.component.name for part in plan.blueprint.losses], recipe.frozen)
     if plan.resumed:
         restore(trainer, monitor, folder)
         update_lock(plan, folder, trainer)
