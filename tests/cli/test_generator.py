@@ -159,7 +159,7 @@ def test_data_that_changed_since_the_run_are_reported(tmp_path, monkeypatch, cap
     assert "images.npy is not the data that is locked" in json.loads(after.out)["data_changes"][0]
     assert "the data set has changed since training" in after.err.replace("\n", " ")
 
-    np.save(images, np.zeros((40, 3, 8, 8), np.float32))
+    np.save(images, np.random.default_rng(0).uniform(-1, 1, (40, 3, 8, 8)).astype(np.float32))
     assert main(command) == 2
     assert "'arrays' no longer have the samples' shape" in capsys.readouterr().err.replace("\n", " ")
 

@@ -545,7 +545,7 @@ def test_a_registrar_that_is_kept_registers_nothing_later(install, load):
         (None, "index", None),
         ({"url": "file:///home/me/acme%20gan", "dir_info": {"editable": True}}, "editable", "/home/me/acme gan"),
         ({"url": "file:///home/me/acme-gan", "dir_info": {}}, "folder", "/home/me/acme-gan"),
-        ({"url": "file:///tmp/acme-1.0.whl", "archive_info": {}}, "local", "/tmp/acme-1.0.whl"),
+        ({"url": "file:///tmp/acme-1.0.whl", "archive_info": {}}, "archive", "/tmp/acme-1.0.whl"),
         ({"url": "https://acme.org/acme.whl", "archive_info": {}}, "url", "https://acme.org/acme.whl"),
         (
             {"url": "https://git.org/acme", "vcs_info": {"vcs": "git", "commit_id": "a1b2c3d4e5f6a7b8c9"}},

@@ -57,7 +57,6 @@ def check_compatibility(
         *_untrained_heads(source, found, all_losses),
         *_no_adversarial_loss(source, all_losses),
         *_component_warnings(source, found),
-        *_frozen_networks(source),
     ]
     return problems, warnings, specs
 
@@ -216,11 +215,6 @@ def _untrained_heads(source: RecipeSource, found: PartSearch, losses: Sequence[P
             if head.startswith(_HEAD) and head not in read:
                 message = f"no loss trains the head '{head.removeprefix(_HEAD)}' of {discriminator}"
                 yield source.problem("discriminator.use", message)
-
-
-def _frozen_networks(source: RecipeSource) -> Iterator[Problem]:
-    for name in source.recipe.frozen:
-        yield source.problem(f"{name}.optimizer.lr", f"the {name} learns nothing at a learning rate of 0", "set a larger one")
 
 
 def _component_warnings(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:

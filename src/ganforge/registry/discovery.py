@@ -238,7 +238,8 @@ def _installed_from(distribution: metadata.Distribution) -> dict[str, Any]:
         return {"source": "vcs", "origin": f"{url}@{commit[:12]}", "url": address}
     if record.get("dir_info", {}).get("editable"):
         return {"source": "editable", "origin": path, "url": url}
-    return {"source": "folder" if url.startswith("file:") else "url", "origin": path, "url": f"{url}{folder}"}
+    local = "archive" if "archive_info" in record else "folder"
+    return {"source": local if url.startswith("file:") else "url", "origin": path, "url": f"{url}{folder}"}
 
 
 @dataclass(frozen=True, slots=True)
