@@ -168,8 +168,11 @@ def _check_convergence(inputs: CheckInputs) -> Observation | None:
     if not inputs.has("convergence", "convergence/distance") or inputs.progress < inputs.config.convergence.after:
         return None
     near, distance = inputs.values["convergence"], inputs.values["convergence/distance"]
+    # Samples that are all the same, or of a game in which one network cannot learn, may lie near the data by chance.
+    if inputs.frozen or inputs.values.get("collapse/spread", 1.0) < _MIN_SPREAD:
+        near = inputs.values.get("collapse", near)
     level = inputs.level("convergence", near)
-    evidence = f"{near:.0%} of the samples are near the data; their distance to it is {distance:.2g} times its width"
+    evidence = f"samples and data share {near:.0%} of their neighbourhoods, and are {distance:.2g} times the data's width apart"
     if not inputs.frozen:
         return level and Observation(level, "convergence failure", evidence)
     evidence += f"; the {' and the '.join(inputs.frozen)} cannot learn at a learning rate of 0"
