@@ -93,6 +93,7 @@ def test_a_run_that_a_check_stopped_is_resumed_with_the_options_that_it_had(proj
     assert "finished in" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_shows_the_spread_and_how_to_compare(project, capsys):
     # The seeds are processes of their own: one thread, no pictures.
     options = ["--seeds", "2", "--jobs", "2", "--runs-dir", "all my runs"]

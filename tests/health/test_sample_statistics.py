@@ -69,6 +69,13 @@ def test_samples_come_near_the_data_or_do_not():
     assert one["convergence/distance"] == pytest.approx(perfect["convergence/distance"])
 
 
+def test_one_point_among_the_data_is_not_near_them():
+    point = drawn(1, 3).expand(N, 2) + 1e-4 * torch.randn(N, 2, generator=torch.Generator().manual_seed(0))
+    values = measured(probe(point), NOISE)
+    assert values["collapse/precision"] == 1
+    assert values["convergence"] == values["collapse"] < 0.1
+
+
 def test_one_mode_of_eight_covers_an_eighth():
     one = 0.05 * torch.randn(N, 2, generator=torch.Generator().manual_seed(4)) + torch.tensor([1.0, 0.0])
     values = measured(probe(one), NOISE)

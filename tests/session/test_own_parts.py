@@ -308,7 +308,13 @@ def test_a_statistic_kept_by_assignment_is_averaged_saved_and_resumed(train):
 
 
 @pytest.mark.parametrize(
-    "setting", ['generator={use="lazy"}', 'generator={use="tied"}', 'generator={use="masked"}', 'dataset={use="float64"}']
+    "setting",
+    [
+        'generator={use="lazy"}',
+        pytest.param('generator={use="tied"}', marks=pytest.mark.slow),  # quick: the kit passes it
+        'generator={use="masked"}',
+        pytest.param('dataset={use="float64"}', marks=pytest.mark.slow),  # quick: train/test_real_samples.py
+    ],
 )
 def test_what_torch_can_do_trains_saves_resumes_and_samples(train, setting, tmp_path):
     code, messages, folder = train(setting)

@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Lenient(io.FileIO):
-    """A file whose errors are ignored: messages that nobody can read are no reason to end a run."""
+    """A file whose errors are ignored: a run goes on if its messages cannot be written."""
 
     def write(self, data: Any) -> int:
         try:

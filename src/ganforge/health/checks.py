@@ -14,7 +14,7 @@ from ganforge.core.health_config import Health, Limits, WarnLimit
 _HYSTERESIS = 0.9
 """A value that has crossed a limit must come back by this factor, so that a value near the limit does not flicker."""
 _NETWORKS = ("generator", "discriminator")
-_MIN_SPREAD = 0.05
+MIN_SPREAD = 0.05
 """Spread relative to real samples below which all samples count as one."""
 _MAX_REPEATED = 1e-4
 """Share of exact repeats among pairs of samples that a continuous latent does not reach by chance."""
@@ -167,12 +167,11 @@ def _check_convergence(inputs: CheckInputs) -> Observation | None:
     """Late in the run, samples are still unlike the data: the networks have not converged, and perhaps never learned."""
     if not inputs.has("convergence", "convergence/distance") or inputs.progress < inputs.config.convergence.after:
         return None
-    near, distance = inputs.values["convergence"], inputs.values["convergence/distance"]
-    # Samples that are all the same, or of a game in which one network cannot learn, may lie near the data by chance.
-    if inputs.frozen or inputs.values.get("collapse/spread", 1.0) < _MIN_SPREAD:
-        near = inputs.values.get("collapse", near)
-    level = inputs.level("convergence", near)
-    evidence = f"samples and data share {near:.0%} of their neighbourhoods, and are {distance:.2g} times the data's width apart"
+    level = inputs.level("convergence", inputs.values["convergence"])
+    evidence = f"the samples are {inputs.values['convergence/distance']:.2g} times the data's width away from the data"
+    if inputs.has("collapse", "collapse/precision"):
+        precision, coverage = inputs.values["collapse/precision"], inputs.values["collapse"]
+        evidence = f"{precision:.0%} of the samples are near real ones, and cover {coverage:.0%} of them; {evidence}"
     if not inputs.frozen:
         return level and Observation(level, "convergence failure", evidence)
     evidence += f"; the {' and the '.join(inputs.frozen)} cannot learn at a learning rate of 0"
@@ -187,7 +186,7 @@ def _check_collapse(inputs: CheckInputs) -> Observation | None:
     level = inputs.level("collapse", coverage)
     if level is None:
         return None
-    if spread < _MIN_SPREAD:
+    if spread < MIN_SPREAD:
         return Observation(level, "mode collapse", f"all samples are nearly the same: their spread is {spread:.1%} of the data's")
     if coverage > _RISING * inputs.previous.get("collapse", 0.0) > 0:  # improving: one level less
         if level == "warn":
@@ -293,10 +292,10 @@ REMEDIES = {
     "exploding gradients": Remedy(f"{_BOTH_RATES}; {_ADD_R1}"),
     "divergence": Remedy("lower the generator's learning rate", "generator.optimizer.lr"),
     "convergence failure": Remedy(
-        "check both learning rates: too high, samples jump about; too low, a network does not learn; otherwise train longer",
+        "check both learning rates: if too high, samples keep jumping; if too low, a network does not learn; or train longer",
         "generator.optimizer.lr",
     ),
-    "metric far from its ideal": Remedy("run other seeds, of which some may end elsewhere: --seeds 4; train longer", "train.seed"),
+    "metric far from its ideal": Remedy("try other seeds (--seeds 4), which may end elsewhere; train longer", "train.seed"),
     "discriminator dominance": Remedy(f"lower the discriminator's learning rate, or {_ADD_R1}", "discriminator.optimizer.lr"),
     "vanishing gradient": Remedy("use the non-saturating loss; weaken the discriminator", "loss"),
     "discriminator over-fitting": Remedy(f"use more training samples or a smaller discriminator, or {_ADD_R1}", "dataset.params"),

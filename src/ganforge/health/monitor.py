@@ -191,7 +191,7 @@ class HealthMonitor:
         self.findings: tuple[Finding, ...] = ()
         self._config, self._losses = config, frozenset(losses)
         self._inputs = CheckInputs(config, frozen=frozen)
-        self._metrics: dict[str, float] = {}
+        self._evaluated: Evaluated | None = None
         self._pending: list[tuple[int, Mapping[str, Tensor]]] = []
         self._ratios: deque[float] = deque(maxlen=_RECENT)
         self._histories: dict[str, _History] = {}
@@ -232,7 +232,7 @@ class HealthMonitor:
             case HealthSamples():
                 return self._report({**self._check_diagnostics(), **self._check_samples(event)})
             case Evaluated():
-                self._metrics.update(event.values)
+                self._evaluated = event
             case CheckUnavailable():
                 return self._mark_unavailable(event.check, event.reason)
             case Saved() | Finished() if self._pending:  # the state holds what is known, so it must be reported too
@@ -405,7 +405,8 @@ class HealthMonitor:
     def _find_far_metrics(self, iteration: int) -> Finding | None:
         """A warning that names the metrics whose last value is far from their ideal: healthy training can miss its goal."""
         problem, far = "metric far from its ideal", []
-        for name, value in self._metrics.items():
+        measured = self._evaluated.values if self._evaluated and self._evaluated.iteration == iteration else {}
+        for name, value in measured.items():
             info = self._started.value_info.get(name)
             if info and info.ideal and info.better in ("higher", "nearer"):  # an ideal of 0 has no scale
                 missing = (info.ideal - value) / abs(info.ideal)

@@ -14,6 +14,7 @@ from ganforge.core.errors import IncompatiblePartsError, describe_error
 from ganforge.core.events import HealthSamples
 from ganforge.core.records import Samples
 from ganforge.core.specs import LatentSpec
+from ganforge.health.checks import MIN_SPREAD
 from ganforge.metrics import (
     expected_coverage,
     near_duplicates,
@@ -166,16 +167,18 @@ def _oscillation(real: Tensor, ema: Tensor, raw: Tensor) -> dict[str, float]:
 def _convergence(values: Mapping[str, float]) -> dict[str, float]:
     """How near the samples of the generator or of its EMA, whichever are nearer, come to the data.
 
-    - ``convergence``: precision or coverage, whichever is larger; for data that repeat, whose neighbours mean nothing, 1 less
-      the distance;
+    - ``convergence``: precision or coverage, whichever is larger; only coverage if all samples are the same, because one point
+      may lie among the data by chance; for data that repeat, whose neighbours mean nothing, 1 less the distance;
     - ``convergence/distance``: sliced distance to the data, over the data's own width.
     """
     if "oscillation/away" not in values:
         return {}
     nearest = min(1.0, values["oscillation/raw"] / values["oscillation/average"]) if values["oscillation/average"] else 1.0
     distance = nearest * values["oscillation/away"]
-    shares = [values[name] for name in ("collapse", "collapse/precision") if name in values]
-    return {"convergence": max(shares, default=max(0.0, 1 - distance)), "convergence/distance": distance}
+    near = values.get("collapse", max(0.0, 1 - distance))
+    if values.get("collapse/spread", 0.0) >= MIN_SPREAD:
+        near = max(near, values["collapse/precision"])
+    return {"convergence": near, "convergence/distance": distance}
 
 
 def sliced_distance(one: Tensor, other: Tensor) -> float:
