@@ -58,6 +58,22 @@ def test_the_lock_names_ganforge_and_the_distributions_that_are_used(acme):
     assert names["acme-gan"].url == f"git+https://example.org/a.git@{COMMIT}"
 
 
+@pytest.mark.parametrize(
+    ("installed", "shown"),
+    [
+        ({"url": "file:///tmp/acme-1.2.whl", "archive_info": {}}, "archive"),
+        ({"url": "file:///home/me/acme", "dir_info": {}}, "folder"),
+        ({"url": "file:///home/me/acme", "dir_info": {"editable": True}}, "editable"),
+        ({"url": "https://acme.org/acme-1.2.whl", "archive_info": {}}, "url"),
+        (None, "index"),
+    ],
+)
+def test_every_way_to_install_a_plugin_can_be_locked(acme, installed, shown):
+    _, locked = acme(direct_url=installed)
+
+    assert {one.name: one.source for one in locked.distributions}["acme-gan"] == shown
+
+
 def test_a_lock_that_was_written_with_a_login_is_read_without_it_and_passes(acme, tmp_path):
     _, locked = acme(direct_url={"url": "https://bob:hunter2@x.org/a.git", "vcs_info": {"vcs": "git", "commit_id": COMMIT}})
     text = json.dumps(locked.to_plain())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganforge.tracking.metric_buffer import FULL, Windows, base_width, width_at
+from ganforge.tracking.metric_buffer import FULL, MetricBuffer, Windows, base_width, width_at
 
 
 def points_of(values, base):
@@ -109,3 +109,11 @@ def test_a_speed_that_nothing_is_known_of_gives_some_power_of_two(milliseconds):
 
     assert width & (width - 1) == 0
     assert width >= 1
+
+
+def test_values_of_a_sweep_have_a_section_of_their_own():
+    buffer = MetricBuffer(FULL, {})
+
+    buffer.add_evaluation(0, {"kind": "eval", "iteration": 2, "ms": 1, "values": {"seeds/wasserstein": 0.5, "modes/captured": 8.0}})
+
+    assert {point.key for point in buffer.waiting} == {"seeds/wasserstein", "eval/modes/captured"}

@@ -28,7 +28,7 @@ from ganforge.core.errors import DataError, PluginError, RunFolderError, UsageEr
 from ganforge.core.params import Params
 from ganforge.core.redaction import public_url
 from ganforge.recipe.toml_writer import fingerprint
-from ganforge.registry.component import PluginRef
+from ganforge.registry.component import InstallSource, PluginRef
 from ganforge.registry.discovery import builtin_plugin, installed_plugins, read_local_plugin
 from ganforge.registry.selection import current_selection, local_plugin_name, normalize_name
 
@@ -59,7 +59,7 @@ class LockedDistribution(Params):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=200)  # excludes options of pip
     version: Word
-    source: Literal["index", "editable", "folder", "vcs", "url"]
+    source: InstallSource
     url: Annotated[Word, AfterValidator(public_url)] | None = None
 
     @property

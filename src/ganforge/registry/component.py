@@ -14,7 +14,7 @@ from enum import StrEnum
 from importlib import metadata
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -30,6 +30,9 @@ from ganforge.registry.selection import normalize_name
 
 Factory = Callable[[Any, Any], object]
 """``(params, context) -> component``; the context's type depends on the kind."""
+
+InstallSource = Literal["index", "editable", "folder", "archive", "vcs", "url"]
+"""How a distribution was installed: from PyPI or another index, a source folder, a wheel or source archive, a repository, a URL."""
 
 _EXTRA = re.compile(r"""extra == ["']([^"']+)""")
 _PIP_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python", "yaml": "pyyaml"}
@@ -75,7 +78,7 @@ class PluginRef:
         name: entry-point name, such as ``dcgan``.
         distribution: normalized name (PEP 503), such as ``ganforge-dcgan``.
         version: the distribution's version; for a local file the first digits of its SHA-256.
-        source: how it was installed: ``index``, ``editable``, ``folder``, ``vcs``, ``url``, or ``file`` for a local file.
+        source: how it was installed, an :data:`InstallSource`, or ``file`` for a local file.
         url: where from, in a form that pip accepts, unless it came from an index; for a local file its path.
         sha256: hash of a local file.
     """

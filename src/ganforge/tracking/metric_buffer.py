@@ -205,4 +205,5 @@ def surviving_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
 
 
 def _prefixed_key(prefix: str, name: str) -> str:
-    return name if name.startswith(prefix) else f"{prefix}{name}"
+    """The key of a value; those of a sweep, ``seeds/…``, have a section of their own: their steps are seeds, not iterations."""
+    return name if name.startswith((prefix, "seeds/")) else f"{prefix}{name}"
