@@ -1,5 +1,6 @@
 import enum
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganforge.cli import console
+from ganforge.cli.app import main
 from ganforge.core.errors import GanforgeError
 
 
@@ -15,16 +17,17 @@ class Colour(enum.Enum):
 
 
 def test_json_is_one_object_of_plain_data(capsys):
-    console.print_json(
-        {
-            "nan": float("nan"),
-            "inf": -float("inf"),
-            "path": Path("a/b"),
-            "set": frozenset({"a"}),
-            "kind": Colour.RED,
-            "deep": [{"x": (1, True, None)}],
-        }
-    )
+    with console.stdout_for_json():
+        console.print_json(
+            {
+                "nan": float("nan"),
+                "inf": -float("inf"),
+                "path": Path("a/b"),
+                "set": frozenset({"a"}),
+                "kind": Colour.RED,
+                "deep": [{"x": (1, True, None)}],
+            }
+        )
 
     shown = capsys.readouterr().out
     assert shown.endswith("}\n")
@@ -154,3 +157,57 @@ def test_a_plugin_cannot_send_control_codes_to_the_terminal(request, capsys, whe
     assert "\x1b]" not in shown
     assert "\x1b[2J" not in shown
     assert "cell [2J line" in shown
+
+
+LOUD = """
+import os
+import sys
+from ganforge.plugin import hookimpl
+from ganforge.testing.stub_components import LinearGenerator
+
+
+class Loud(LinearGenerator):
+    def forward(self, latent):
+        print("from print")
+        print("from another reference to stdout", file=sys.__stdout__)
+        os.write(1, b"from C\\n")
+        return super().forward(latent)
+
+
+@hookimpl
+def ganforge_register_generators(register):
+    register("loud", Loud, summary="Prints.")
+"""
+
+
+def test_what_a_network_prints_does_not_spoil_json(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    stdout = os.fdopen(1, "w", closefd=False)
+    for name in ("stdout", "__stdout__"):  # as in a process of its own: pytest's writes to another file
+        monkeypatch.setattr(sys, name, stdout)
+    (tmp_path / "loud.py").write_text(LOUD)
+    options = ["--set", 'tracking.mode="off"', "--set", 'generator={use="loud"}', "--set", "train.iterations=2"]
+    options += ["--set", "pictures.report=false", "--set", "pictures.final_figures=false", "--set", "metric[0].samples=16"]
+    recipe = str(Path(__file__).parents[2] / "recipes" / "smoke" / "vanilla_moons.toml")
+    run = "vanilla_moons"
+    for command in (
+        ["check", recipe, "--shapes", *options],
+        ["run", recipe, *options],
+        ["sample", run],
+        ["interpolate", run],
+        ["traverse", run],
+        ["evaluate", run],
+        ["export", run, "--format", "safetensors"],
+    ):
+        assert main(["--plugin", "loud.py", *command, "--json"]) == 0
+        shown = capfd.readouterr()
+        assert json.loads(shown.out)["schema"] == 1
+        assert {"from print", "from another reference to stdout", "from C"} <= set(shown.err.splitlines())
+
+
+def test_json_of_an_error_is_whole(tmp_path, capsys):
+    (tmp_path / "broken.toml").write_text("[train]")
+    assert main(["check", str(tmp_path / "broken.toml"), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+    assert main(["runs", "--runs-dir", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == []

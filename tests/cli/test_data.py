@@ -87,6 +87,14 @@ def test_an_empty_source(data, capsys):
     assert not data.exists()
 
 
+def test_the_command_for_a_data_set_that_needs_no_preparation(data, capsys):
+    assert main(["data", "prepare", "moons"]) == 2
+    shown = capsys.readouterr().err
+    assert main(shown.split("`")[1].split()[1:]) == 0
+    assert "Two interleaved half circles" in capsys.readouterr().out
+    assert not data.exists()
+
+
 def test_wrong_data_is_a_mistake_of_the_user(data, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["data", "prepare", "mnist", "--from", str(tmp_path / "empty")]) == 2

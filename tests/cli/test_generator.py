@@ -274,6 +274,16 @@ def test_rows_steps_and_seed_are_the_users(trained, tmp_path):
     assert pictures[0] == pictures[1] != pictures[2]
 
 
+@pytest.mark.parametrize("command", [["interpolate"], ["traverse", "--noise", "0"], ["traverse"]])
+def test_fewer_rows_of_a_seed_begin_more(trained, tmp_path, command):
+    few, many = tmp_path / "few.png", tmp_path / "many.png"
+    for rows, target in (("4", few), ("8", many)):
+        assert main([*command, str(trained("dcgan_digits")), "--rows", rows, "--steps", "8", "--out", str(target)]) == 0
+
+    first, all_rows = (np.asarray(Image.open(target)) for target in (few, many))
+    np.testing.assert_array_equal(first, all_rows[: len(first)])
+
+
 def test_the_way_can_be_chosen_and_normal_noise_goes_on_an_arc(trained, tmp_path):
     pictures = {}
     for how in (None, "linear", "spherical"):

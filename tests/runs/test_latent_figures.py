@@ -103,7 +103,7 @@ def test_rows_of_an_interpolation_go_from_one_latent_to_another():
 
     found = greys(interpolation(one, ends, ".png", steps=7), 3, 7)
 
-    expected = slerp(ends.noise[:3], ends.noise[3:], torch.linspace(0, 1, 7))[..., 0]
+    expected = slerp(ends.noise[0::2], ends.noise[1::2], torch.linspace(0, 1, 7))[..., 0]
     np.testing.assert_allclose(found, expected, atol=0.006)
 
 
@@ -123,7 +123,7 @@ def test_walks_are_in_the_order_of_their_labels():
 
     found = greys(interpolation(one, ends, ".png"), 8, 10)
 
-    expected = np.sort(ends.labels[:8].numpy()) / 10
+    expected = np.sort(ends.labels[::2].numpy()) / 10
     np.testing.assert_allclose(found, np.tile(expected[:, None], 10), atol=0.006)
 
 

@@ -48,6 +48,10 @@ def test_what_is_written_passes_ruff(tmp_path):
         pytest.skip("ruff is not installed here; `nox -s scaffold` asks the same")
     for number, kinds in enumerate(COMBINATIONS):
         write_plugin(f"acme{number}-gan", kinds, tmp_path)
+    for name in ("a" * 40, "acme-progressive-growing-of-portraits-ab", "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-q-r-s-t"):  # the longest
+        for kinds in ([kind] for kind in Kind):
+            write_plugin(name, kinds, tmp_path / kinds[0])
+        write_plugin(name, Kind, tmp_path)
     for words in (("check",), ("format", "--check")):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *words, "--no-cache", str(tmp_path)], capture_output=True, text=True, check=False
@@ -112,9 +116,13 @@ def test_a_folder_that_may_not_be_looked_into(tmp_path):
         write_plugin("acme-gan", [Kind.LOSS], tmp_path / ("a" * 300) / "z")
 
 
-def test_a_name_that_no_file_can_have(tmp_path):
-    with pytest.raises(UsageError, match="is too long for a plugin's name: 300 characters"):
-        write_plugin("a" * 300, [Kind.LOSS], tmp_path)
+@pytest.mark.parametrize("length", [41, 300])
+def test_a_name_that_is_too_long(length, tmp_path):
+    with pytest.raises(
+        UsageError, match=rf"is too long for a plugin's name: {length} characters \(use at most 40, such as acme-gan"
+    ):
+        write_plugin("a" * length, [Kind.LOSS], tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_writes_and_says_what_next(tmp_path, capsys):

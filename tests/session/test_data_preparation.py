@@ -10,6 +10,7 @@ import pytest
 
 from ganforge.builtin.datasets.remote_datasets import MNIST, RemoteDataset, RemoteFile, find_files, have_right_sizes
 from ganforge.core.errors import DataError, StorageError, UsageError
+from ganforge.registry.plugin_loader import load_plugins
 from ganforge.session.data_preparation import find_dataset, prepare_data
 
 ARCHIVE = b"an archive"
@@ -158,11 +159,23 @@ def test_a_data_folder_that_cannot_be_written(known, source, tmp_path):
     assert "GANFORGE_DATA" in caught.value.remedy
 
 
-def test_names():
-    assert find_dataset("stacked-mnist") is MNIST
-    with pytest.raises(UsageError) as caught:
-        find_dataset("mnsit")
-    assert "did you mean 'mnist'?" in caught.value.remedy
+@pytest.mark.parametrize("name", ["mnist", "stacked-mnist", "ganforge/mnist@1"])
+def test_a_data_set_is_named_as_in_a_recipe(name):
+    assert find_dataset(name, load_plugins()) is MNIST
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mnsit", r"no dataset named 'mnsit' \(did you mean 'mnist'\?"),
+        ("moons", r"'moons' needs no preparation \(only mnist, .* do; `ganforge describe dataset moons` shows"),
+        ("image-folder", "'image-folder' needs no preparation"),
+        ("ganforge/digits", "'ganforge/digits' needs no preparation"),
+    ],
+)
+def test_a_data_set_that_cannot_be_prepared(name, message):
+    with pytest.raises(UsageError, match=message):
+        find_dataset(name, load_plugins())
 
 
 def test_ctrl_c_under_way_leaves_nothing(prepare, source, data, known):

@@ -1,14 +1,15 @@
 """Console output: commands state the meaning of a line, this module its style.
 
-Results go to stdout; warnings, errors and notes to stderr, so that ``--json`` leaves exactly one object on stdout. Colours appear
-only on a terminal, and never if ``NO_COLOR`` is set.
+Results go to stdout; warnings, errors and notes to stderr. With ``--json``, stdout gets exactly one object, and what parts of a
+plugin print goes to stderr. Colours appear only on a terminal, and never if ``NO_COLOR`` is set.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, TextIO
 
 from ganforge.core import formatting
@@ -25,6 +26,10 @@ _CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) n
 
 _PADDED = 60
 """Maximum width that cells are padded to, so that one long cell does not lengthen every line."""
+
+
+_json: list[str] = []
+"""What :func:`stdout_for_json` writes."""
 
 
 def print_line(text: str = "", *, style: str = "", indent: int | None = None) -> None:
@@ -105,15 +110,32 @@ def table(
         note(f"not shown in {console.width} columns: {', '.join(missing)}")
 
 
+@contextmanager
+def stdout_for_json() -> Iterator[None]:
+    """What anything writes to stdout goes to stderr; afterwards stdout gets what :func:`print_json` was given."""
+    from ganforge.core.process_state import stdout_to_stderr
+
+    stdout = sys.stdout
+    try:
+        with stdout_to_stderr(), redirect_stdout(sys.stderr):
+            try:
+                yield
+            finally:
+                stdout.flush()  # what was written to it by way of another reference
+    finally:
+        stdout.write("".join(_json))
+        _json.clear()
+
+
 def print_json(facts: Mapping[str, object]) -> None:
-    """Print one JSON object to stdout: ``facts`` after the version of its keys.
+    """Print one JSON object to stdout once the command has ended: ``facts`` after the version of its keys.
 
     Numbers that are not finite become ``null``, as JSON cannot represent them; dataclasses become objects.
     """
     from pydantic_core import to_jsonable_python
 
     plain = to_jsonable_python({"schema": 1, **facts}, inf_nan_mode="null", fallback=_plain)
-    sys.stdout.write(json.dumps(mask_data(plain), indent=2) + "\n")  # ASCII: not every locale can encode λ
+    _json.append(json.dumps(mask_data(plain), indent=2) + "\n")  # ASCII: not every locale can encode λ
 
 
 def attributes(thing: object, *names: str) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganforge.cli import console, options
+from ganforge.cli.components import load_registry
 from ganforge.cli.suggestions import CommandGroup
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def prepare(
     from ganforge.session.data_preparation import find_dataset, prepare_data
     from ganforge.storage.run_folder import data_folders
 
-    dataset = find_dataset(name)
+    dataset = find_dataset(name, load_registry(warn=False))
     with _progress() as report:
         done = prepare_data(dataset, source, data_folders(), report)
 

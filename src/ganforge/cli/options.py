@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+from ganforge.cli import console
+
+
+def _keep_stdout(context: typer.Context, wanted: object) -> object:
+    if wanted:
+        context.with_resource(console.stdout_for_json())
+    return wanted
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", callback=_keep_stdout, is_eager=True)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 RunsDir = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
 Jobs = Annotated[int, typer.Option(min=1, help="How many seeds run in parallel.")]

@@ -43,7 +43,7 @@ def preserved_process() -> Iterator[list[str]]:
     before = [(kept, kept.read()) for kept in (*_KEPT, *_QUIET)]
     threads = threading.active_count()
     try:
-        with _stdout_to_stderr(), _interrupts_noted() as interrupts, isolated():
+        with stdout_to_stderr(), _interrupts_noted() as interrupts, isolated():
             try:
                 yield changes
             except KeyboardInterrupt as error:
@@ -62,7 +62,7 @@ def preserved_process() -> Iterator[list[str]]:
 
 
 @contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
+def stdout_to_stderr() -> Iterator[None]:
     """Send what is written to file descriptor 1 to stderr, C code and child processes included."""
     try:
         saved = os.dup(1)

@@ -35,14 +35,14 @@ _PAGE, _SCREEN = 6.4, 4.8  # inches: width of paths as a picture, and of a frame
 def interpolation(
     generator: LoadedGenerator, ends: Latent, ending: str, *, steps: int | None = None, method: Method | None = None
 ) -> bytes:
-    """Interpolate from the first half of ``ends`` to the second, in order of their labels or first categorical codes.
+    """Interpolate from each of ``ends`` with an even index to the next one, in order of their labels or first categorical codes.
 
     The noise follows ``method``, by default :func:`default_method`; ``steps`` include both ends.
     """
-    half = len(ends) // 2
-    order, names = _ordered(ends[:half], generator.data)
+    starts, stops = ends[0::2], ends[1::2]
+    order, names = _ordered(starts, generator.data)
     steps, method = steps or _steps(generator.data, ending), method or default_method(generator.sampler)
-    grid = interpolate(ends[order], ends[half + order], steps, method, names)
+    grid = interpolate(starts[order], stops[order], steps, method, names)
     return _draw(generator, grid, ending, "interpolation between latents")
 
 

@@ -16,8 +16,8 @@ from ganforge.registry.registry import FIRST_PARTY, new_name_error
 from ganforge.registry.selection import normalize_name
 
 _RECIPE = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS, Kind.METRIC)
-_MAX_LENGTH = 100
-"""Characters of a name; file systems allow 255 for file names, which contain it."""
+_MAX_LENGTH, _MAX_CLASS_LENGTH = 40, 16
+"""Characters of a plugin's name, and of the part that class names contain: more would make lines of the templates too long."""
 
 
 def write_plugin(name: str, kinds: Iterable[Kind], into: Path) -> Path:
@@ -53,7 +53,7 @@ def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
         raise UsageError("a plugin needs at least one component", remedy=f"choose from --kinds {','.join(Kind)}")
     component = distribution.removesuffix("-gan") or distribution
     names = ["a data set" if kind is Kind.DATASET else f"a {kind}" for kind in kinds]
-    class_name = "".join(part.capitalize() for part in component.split("-"))
+    class_name = _class_name(component)
     major, minor = __version__.split(".")[:2]
     return {
         "distribution": distribution,
@@ -67,6 +67,14 @@ def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
         "spec_imports": "DataSpec, LatentSpec" if Kind.SAMPLER in kinds else "DataSpec",
         "spec_params": ", ".join(f"{class_name}{kind.capitalize()}Params" for kind in sorted(_with_specs(kinds))),
     }
+
+
+def _class_name(component: str) -> str:
+    """``AcmeWave`` for ``acme-wave``; of a long name the first words."""
+    words = [part.capitalize() for part in component.split("-")]
+    while len("".join(words)) > _MAX_CLASS_LENGTH and words[1:]:
+        words.pop()
+    return "".join(words)[:_MAX_CLASS_LENGTH]
 
 
 def _networks(kinds: Sequence[Kind]) -> list[str]:

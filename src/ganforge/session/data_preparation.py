@@ -19,7 +19,9 @@ from ganforge.builtin.datasets.remote_datasets import (
     read_file,
     search_folders,
 )
-from ganforge.core.errors import DataError, StorageError, UsageError, unknown_name
+from ganforge.core.errors import DataError, StorageError, UsageError
+from ganforge.registry.component import Kind
+from ganforge.registry.registry import FIRST_PARTY, Registry
 from ganforge.storage.atomic_files import storage_errors, write_bytes
 
 Report = Callable[[str, int, int | None], None]
@@ -36,13 +38,17 @@ class PreparedDataset(NamedTuple):
     changed: bool
 
 
-def find_dataset(name: str) -> RemoteDataset:
-    """The data set of that name, or the one that it is derived from."""
-    dataset = REMOTE_DATASETS.get(DERIVED_DATASETS.get(name, name))
-    if dataset is None:
-        names = [*REMOTE_DATASETS, *DERIVED_DATASETS]
-        known = f"known: {', '.join(names)}; other data sets of `ganforge list datasets` need no preparation"
-        raise unknown_name(f"no data set named '{name}' can be prepared", name, names, known)
+def find_dataset(name: str, registry: Registry) -> RemoteDataset:
+    """The data set of that name, or the one that it is derived from.
+
+    Raises:
+        UsageError: there is no such data set, or it needs no preparation.
+    """
+    found = registry.find(Kind.DATASET, name, usable=False)
+    dataset = REMOTE_DATASETS.get(DERIVED_DATASETS.get(found.name, found.name))
+    if dataset is None or found.plugin.distribution not in FIRST_PARTY:
+        remedy = f"only {', '.join([*REMOTE_DATASETS, *DERIVED_DATASETS])} do; `ganforge describe dataset {name}` shows this one"
+        raise UsageError(f"the data set '{name}' needs no preparation", remedy=remedy)
     return dataset
 
 
