@@ -1,18 +1,25 @@
-"""Write docs/reference/, a page for each kind of component, from hooks and contracts: ``python docs/reference.py``."""
+"""Write docs/reference/, a page for each kind of component and one for records, from hooks and contracts.
+
+Run ``python docs/reference.py``.
+"""
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import math
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ganforge.build.compatibility import CAPABILITIES
 from ganforge.core import contracts, records, specs
 from ganforge.core.contracts import MetricInfo
+from ganforge.core.errors import DataError, DataMissingError, GanforgeError, IncompatiblePartsError
+from ganforge.core.params import Schedule
 from ganforge.recipe.toml_writer import format_default
 from ganforge.registry import hookspecs as hook_specs
 from ganforge.registry.component import Component, Kind
@@ -39,6 +46,31 @@ _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.METRIC: (records.Evaluation, records.Samples, contracts.MetricInfo),
 }
 """Records that the contract of each kind uses."""
+_PUBLIC: Mapping[str, tuple[type, ...]] = {
+    "Contexts: what a factory gets": (
+        contracts.DatasetContext,
+        contracts.SamplerContext,
+        contracts.BuildContext,
+        contracts.MetricContext,
+    ),
+    "Records: what parts get and return": (
+        records.Latent,
+        records.Codes,
+        records.Samples,
+        records.DiscriminatorOutput,
+        records.LossTerms,
+        records.Evaluation,
+    ),
+    "Specs: what data sets and samplers declare": (
+        specs.DataSpec,
+        specs.Normalization,
+        specs.GaussianMixture,
+        specs.LatentSpec,
+    ),
+    "Descriptions: what losses and metrics declare": (contracts.TermInfo, contracts.Divergence, contracts.MetricInfo),
+}
+"""Classes with fields that plugins get, return or declare."""
+_WRITTEN = "<!-- written by docs/reference.py from hooks, contracts and registrations: change those, then run it -->"
 _ABILITIES: Mapping[Kind, tuple[type, ...]] = {
     **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR), (contracts.DataDependentInit,)),
     Kind.LOSS: (contracts.LogOddsLoss,),
@@ -68,14 +100,15 @@ _LOGARITHMS = {f"{sign * math.log(number):.6f}": f"{'-' if sign < 0 else ''}log 
 def pages() -> dict[str, str]:
     """The text of each page by its file's name."""
     registry = load_plugins()
-    return {f"{kind.plural}.md": "\n\n".join(_page(kind, registry)) + "\n" for kind in Kind}
+    texts = {f"{kind.plural}.md": _page(kind, registry) for kind in Kind} | {"records.md": _records()}
+    return {name: "\n\n".join(text) + "\n" for name, text in texts.items()}
 
 
 def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     hook = getattr(hook_specs, f"ganforge_register_{kind.plural}")
     contract = getattr(contracts, kind.value.capitalize())
     context = _CONTEXT[kind]
-    yield "<!-- written by docs/reference.py from hooks, contracts and registrations: change those, then run it -->"
+    yield _WRITTEN
     yield f"# {kind.plural.capitalize()}"
     yield (
         f"How a plugin registers {kind.plural.replace('datasets', 'data sets')}, their contract, "
@@ -95,23 +128,70 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     )
 
     yield "## The contract"
-    yield f"The factory is called as `factory(params, context)`; `context` is a `{context.__name__}`. {_summary(context)}"
-    if fields := _attributes(context):
-        yield _table((f"`{context.__name__}`", "meaning"), [(f"`{name}`", text) for name, text in fields.items()])
+    yield f"The factory is called as `factory(params, context)`; `context` is a {_link(context)}:"
+    yield _fields(context)
     yield "The component must implement this; no base class is needed:"
     yield _source(contract)
     if abilities := _ABILITIES[kind]:
         yield "These abilities are optional. A component has one if it defines its member:"
         yield from map(_source, abilities)
-    for record in _RECORDS[kind]:
-        yield f"`{record.__name__}`: {_summary(record)}"
-        if fields := _attributes(record):
-            yield _table(("field", "meaning"), [(f"`{name}`", text) for name, text in fields.items()])
+    yield "It takes and returns these records:"
+    yield "\n".join(f"- {_link(record)}: {_summary(record)}" for record in _RECORDS[kind])
 
     yield from _capabilities(kind, registry)
     yield "## Components"
     for component in _ours(kind, registry):
         yield from _component(component, registry)
+
+
+def _records() -> Iterator[str]:
+    yield _WRITTEN
+    yield "# Contexts and records"
+    yield (
+        "What ganforge passes to the parts of a plugin, and what these return or declare. "
+        "All are imported from `ganforge.plugin` and are frozen dataclasses, or errors. Shapes: n samples, z noise dimensions, k categorical and c continuous codes."
+    )
+    for heading, classes in _PUBLIC.items():
+        yield f"## {heading}"
+        for one in classes:
+            yield f"### {one.__name__}"
+            yield _summary(one)
+            yield _fields(one)
+            if members := _members(one):
+                yield _table(("member", "meaning"), members)
+    yield "## Parameters"
+    yield (
+        "Every component declares a model of its parameters, a child of `Params`. "
+        "A parameter of the type `float | Schedule` may change during training:"
+    )
+    yield _table(("`Schedule`", "type", "default", "range", "meaning"), [_parameter(one) for one in describe_params(Schedule)])
+    yield "## Errors"
+    yield "What a part may raise. The message is printed without a traceback, and `remedy=` below it."
+    public = (DataError, DataMissingError, IncompatiblePartsError, GanforgeError)
+    yield _table(("error", "meaning", "exit code"), [(f"`{one.__name__}`", _summary(one), str(one.exit_code)) for one in public])
+
+
+def _fields(record: type) -> str:
+    """The fields of a dataclass with type, default and meaning, which every field must have."""
+    meanings = {name: text for one in reversed(record.__mro__) for name, text in _attributes(one).items()}
+    rows = [(f"`{one.name}`", f"`{one.type}`", _default(one), meanings[one.name]) for one in dataclasses.fields(record)]
+    return _table(("field", "type", "default", "meaning"), rows)
+
+
+def _default(one: dataclasses.Field[Any]) -> str:
+    made = one.default if one.default_factory is dataclasses.MISSING else one.default_factory()
+    return "required" if made is dataclasses.MISSING else f"`{made!r}`"
+
+
+def _members(record: type) -> list[tuple[str, ...]]:
+    """The public properties and methods of a class and its bases, with the first sentence about each."""
+    found = {name: one for base in reversed(record.__mro__) for name, one in vars(base).items() if not name.startswith("_")}
+    shown = {name: one for name, one in found.items() if isinstance(one, (property, classmethod)) or inspect.isfunction(one)}
+    return [(f"`{name}`" if isinstance(one, property) else f"`{name}()`", _summary(one)) for name, one in shown.items()]
+
+
+def _link(record: type) -> str:
+    return f"[`{record.__name__}`](records.md#{record.__name__.lower()})"
 
 
 def _source(contract: type) -> str:

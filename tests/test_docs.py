@@ -1,4 +1,5 @@
 import ast
+import dataclasses
 import re
 import runpy
 import shlex
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 import typer
 
+from ganforge import plugin
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.cli.app import app, main
+from ganforge.core.errors import GanforgeError
 from ganforge.recipe.reader import read_recipe
+from ganforge.registry.component import Kind
 from ganforge.registry.params_description import describe_params
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.registry.registry import FIRST_PARTY
@@ -65,9 +69,25 @@ def test_reference_pages_tell_every_component_with_every_parameter():
         assert [name for name in named if f"`{name}`" not in section] == []
         links = [link for text in component.references for link in re.findall(r"https?://\S+", text)]
         assert [link for link in links if link not in section] == []
-    for page in pages.values():
+    for kind in Kind:
+        page = pages[f"{kind.plural}.md"]
         assert len(re.findall(r"^## ", page, re.MULTILINE)) == 4
         assert "(Protocol):" in page
+
+
+def test_reference_tells_every_field_of_the_records_that_plugins_get_and_return():
+    page = reference_pages()["records.md"]
+    public = {name: getattr(plugin, name) for name in plugin.__all__}
+    records = {name: one for name, one in public.items() if dataclasses.is_dataclass(one) and name != "Registrar"}
+    assert {"MetricContext", "Latent", "DataSpec", "TermInfo"} <= records.keys()
+    for name, record in records.items():
+        (section,) = re.findall(rf"^### {name}\n(.+?)(?=^##|\Z)", page, re.DOTALL | re.MULTILINE)
+        rows = dict(re.findall(r"^\| `(\w+)` \| (`.+` \| .+ \| \S.+) \|$", section, re.MULTILINE))
+        assert list(rows) == [one.name for one in dataclasses.fields(record)]
+    errors = [name for name, one in public.items() if isinstance(one, type) and issubclass(one, GanforgeError)]
+    assert [name for name in errors if f"| `{name}` |" not in page] == []
+    linked = {anchor for text in reference_pages().values() for anchor in re.findall(r"\(records\.md#(\w+)\)", text)}
+    assert linked == {name.lower() for name in records} - {"normalization", "gaussianmixture"}
 
 
 def test_reference_tells_losses_with_their_equilibrium():

@@ -45,14 +45,23 @@ class DatasetContext:
 
 @dataclass(frozen=True, slots=True)
 class SamplerContext:
-    """Build-time information for samplers: the data's spec, with class counts and shares."""
+    """Build-time information for samplers.
+
+    Attributes:
+        data: the data's spec, with the number and the shares of its classes.
+    """
 
     data: DataSpec
 
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """Build-time information for networks and losses: the sizes of data and latents."""
+    """Build-time information for networks and losses.
+
+    Attributes:
+        data: shape, classes and range of the data.
+        latent: widths of the latents that the sampler draws.
+    """
 
     data: DataSpec
     latent: LatentSpec
@@ -79,6 +88,7 @@ class Divergence:
     """The distance between two distributions that the loss of the best discriminator estimates.
 
     Attributes:
+        name: its name in words, such as "Jensen-Shannon divergence".
         greatest: its value for disjoint distributions; ``inf`` if it has no bound.
     """
 

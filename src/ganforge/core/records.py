@@ -84,6 +84,7 @@ class Latent(_Rows):
     Attributes:
         noise: ``(n, z)`` floats.
         labels: ``(n,)`` int64 classes for a conditional generator, or ``None``.
+        codes: structured codes (InfoGAN), or ``None``.
     """
 
     noise: Tensor
@@ -132,6 +133,10 @@ class LossTerms:
     """Named scalar parts of an objective, each with its weight.
 
     In ``LossTerms({"real": a, "fake": b})`` both have weight 1; :meth:`weighted` scales all weights, ``+`` joins two records.
+
+    Attributes:
+        values: the scalar of each term by its name, before it is multiplied by its weight.
+        weights: factors of terms in the total, by name; 1 for a term that is not named.
 
     Raises:
         IncompatiblePartsError: two joined records have a term of the same name, so that a log would show only one of them.

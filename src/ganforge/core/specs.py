@@ -22,7 +22,10 @@ OwnType = Literal["float32", "bool", "uint8", "int8", "uint16", "int16", "int32"
 class GaussianMixture:
     """A known density: isotropic Gaussians of equal standard deviation, such as rings and grids.
 
-    ``weights`` are the mixture weights; empty for equal ones.
+    Attributes:
+        means: the centre of each Gaussian, d numbers.
+        std: standard deviation of each along every axis.
+        weights: mixture weights; empty for equal ones.
     """
 
     means: tuple[tuple[float, ...], ...]
@@ -37,7 +40,12 @@ class GaussianMixture:
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
-    """Normalization of data for the networks, feature by feature: ``normalized = (value - offset) / scale``."""
+    """Normalization of data for the networks, feature by feature: ``normalized = (value - offset) / scale``.
+
+    Attributes:
+        offset: what is subtracted, one number per feature.
+        scale: what the difference is divided by, one number per feature.
+    """
 
     offset: tuple[float, ...]
     scale: tuple[float, ...]
@@ -50,13 +58,15 @@ class DataSpec:
     Attributes:
         shape: shape of one sample: ``(d,)`` for points, ``(channels, height, width)`` for images.
         classes: number of classes, or ``None`` for unlabelled data.
+        class_names: the data's own label of each class, in the order of the class numbers; empty if the numbers are the labels.
         class_shares: share of each class in the training data; empty for equal shares or unlabelled data.
         value_range: smallest and largest value that networks see, or ``None`` if unbounded.
         density: the true density in the data's own units, if it is known.
         normalization: how values are normalized for the networks; ``None`` if they see the data's own units.
         own_range: the values in the data's own units that the ends of ``value_range`` stand for, such as 0 and 255; ``None`` if
             metrics and networks see these units.
-        own_type: type of samples in the data's own units; those of integers are rounded.
+        own_type: type of samples in the data's own units: ``float32``, ``bool``, or a type of integers such as ``uint8``, to which
+            they are rounded.
     """
 
     shape: tuple[int, ...]
