@@ -1,5 +1,8 @@
 """What networks are handed between being built and being trained."""
 
+import re
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,8 +11,10 @@ from ganforge.build import builder
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.errors import IncompatiblePartsError, PluginError
+from ganforge.core.specs import DataSpec
 
 THEIRS = ('[generator]\nuse = "mlp"\nparams = { hidden = [16, 16] }\n', '[generator]\nuse = "starting"\n')
+MOONS = ('use = "moons"\nparams = { samples = 200 }', 'use = "theirs"')
 LABELLED = ("params = { samples = 200 }", "params = { samples = 200 }\nstandardise = true")
 
 
@@ -33,6 +38,42 @@ class Failing(Starting):
 
     def init_from_data(self, real):
         raise KeyError("colour")
+
+
+class Complex(Starting):
+    def __init__(self, params, context):
+        super().__init__(params, context)
+        self.phase = nn.Parameter(torch.ones((), dtype=torch.complex64))
+
+
+class Elsewhere(Starting):
+    """A generator without memory for its weights."""
+
+    def __init__(self, params, context):
+        super().__init__(params, context)
+        self.layer.to("meta")
+        self.init_from_data = lambda real: None
+
+
+class Hooked(Starting):
+    """A generator that keeps activations with a hook that refers to itself."""
+
+    def __init__(self, params, context):
+        super().__init__(params, context)
+        self.seen = {}
+        self.layer.register_forward_hook(lambda layer, given, values: self.seen.update(last=values))
+
+
+class Unchained(Starting):
+    """A generator whose train() forgets to return it, and that changes torch's switches."""
+
+    def __init__(self, params, context):
+        super().__init__(params, context)
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+
+    def train(self, mode=True):
+        super().train(mode)
 
 
 @pytest.fixture
@@ -117,3 +158,60 @@ def test_metrics_of_neighbours_are_given_no_real_sample_twice(metric, tmp_path, 
     left = observed("samples = 2000", "optional = true")
     assert not left.metrics
     assert "359 are held out" in left.unavailable[metric]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Complex, "has the complex weights 'phase', which optimizers cannot train"),
+        (Elsewhere, "cannot be built: NotImplementedError: Cannot copy out of meta tensor"),
+        (
+            Hooked,
+            "cannot be copied, which its moving average needs: TypeError: a function or hook of 'layer' refers to the network",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_trained_averaged_or_moved_is_named(built, kind, message):
+    with pytest.raises(PluginError, match=f"^generator: generator 'acme-gan/starting' .*{message}") as caught:
+        built(kind)
+    assert caught.value.remedy
+
+
+def test_what_a_network_changes_in_torch_while_it_is_built_is_put_back(built):
+    trainer = built(Unchained)
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
+    assert not trainer.ema.network.training
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"shape": [2]}, "spec.shape = [2], expected a tuple of positive integers"),
+        ({"shape": (np.int64(2),)}, "spec.shape = (np.int64(2),), expected a tuple of positive integers"),
+        ({"classes": 0}, "spec.classes = 0, expected a positive integer or None"),
+        ({"class_names": ("a", "b", "c")}, "spec.class_names = ('a', 'b', 'c'), expected a tuple of 2 strings"),
+        ({"class_names": (4, 9)}, "spec.class_names = (4, 9), expected a tuple of 2 strings"),
+        ({"class_names": ("a", "a")}, "spec.class_names = ('a', 'a'), which are not all different"),
+        ({"class_shares": (0.9, 0.9)}, "spec.class_shares = (0.9, 0.9), expected 2 numbers whose sum is 1"),
+        ({"value_range": (1, 0)}, "spec.value_range = (1, 0), expected two numbers in order"),
+        ({"own_range": (0, 255)}, "spec.own_range = (0, 255) without a value_range"),
+        ({"own_type": "float64"}, "spec.own_type = 'float64', expected one of float32, bool"),
+    ],
+)
+def test_a_spec_that_samples_could_not_follow_is_refused(tmp_path, source, beside, component, declared, message):
+    class Data:
+        spec = DataSpec(**{"shape": (2,), "classes": 2} | declared)
+
+        def __init__(self, params, context):
+            pass
+
+        def training(self):
+            raise AssertionError
+
+        def held_out(self, count, generator):
+            raise AssertionError
+
+    blueprint = resolve_recipe(source(MOONS), beside(component("dataset", "theirs", factory=Data)))
+    with pytest.raises(PluginError, match=re.escape(f"dataset: dataset 'acme-gan/theirs' declares {message}")):
+        build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))

@@ -58,7 +58,8 @@ class Growing(nn.Module):
         self.register_buffer("seen", torch.zeros(0))
 
     def forward(self, latent):
-        self.seen = torch.cat([self.seen, latent.noise[:, 0].detach()])
+        if self.training:
+            self.seen = torch.cat([self.seen, latent.noise[:, 0].detach()])
         return self.layer(latent.noise)
 
     def _load_from_state_dict(self, state_dict, prefix, *others):
@@ -259,6 +260,44 @@ class Lazy(Simple):
         self.layer = nn.Sequential(nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.LazyLinear(context.data.size))
 
 
+class Counted(Simple):
+    """A generator whose values depend on how often it was used."""
+
+    uses = 0
+
+    def forward(self, latent):
+        self.uses += 1
+        return super().forward(latent) * self.uses
+
+
+class Weighted(Plain):
+    """A loss with a weight, and no module."""
+
+    def start(self):
+        self.scale = nn.Parameter(torch.ones(()))
+
+
+class Changing(Plain):
+    def see(self, samples):
+        samples.values.mul_(0.5)
+
+
+class Detaching(Plain):
+    """Switches gradients off for good."""
+
+    def see(self, samples):
+        torch.set_grad_enabled(False)
+
+
+class Watching(Plain):
+    """Looks at the discriminator without gradients, before it uses it with them."""
+
+    def discriminator(self, critic, real, fake):
+        with torch.no_grad():
+            critic(real)
+        return super().discriminator(critic, real, fake)
+
+
 class Uncopied(Simple):
     """As a network with torch's old weight_norm, whose weights are computed."""
 
@@ -318,8 +357,15 @@ def test_parts_that_fit_are_left_as_they_were(stage):
         ),
         ({"loss": Unnamed}, r"^loss\[0\]: loss 'acme-gan/theirs' returns \(\), expected LossTerms"),
         ({"loss": Impatient}, r"^loss\[0\]: loss 'acme-gan/theirs' calls backward\(\)"),
-        ({"loss": Learning}, r"^loss\[0\]: loss 'acme-gan/theirs' has parameters of its own, which nothing would train"),
-        ({"loss": Remembering}, r"^loss\[0\]: loss 'acme-gan/theirs' keeps state from one iteration to the next \(seen\[1\]\)"),
+        (
+            {"loss": Learning},
+            r"^loss\[0\]: loss 'acme-gan/theirs' has parameters of its own \('scale'\), which nothing would train",
+        ),
+        ({"loss": Weighted}, r"^loss\[0\]: loss 'acme-gan/theirs' has parameters of its own \('scale'\)"),
+        ({"loss": Changing}, r"^loss\[0\]: loss 'acme-gan/theirs' changes the samples that it is given"),
+        ({"loss": Detaching}, r"^loss\[0\]: loss 'acme-gan/theirs' switches gradients off"),
+        ({"generator": Counted}, r"^generator: generator 'acme-gan/theirs' keeps state from one iteration to the next \(uses\)"),
+        ({"loss": Remembering}, r"^loss\[0\]: loss 'acme-gan/theirs' keeps state from one iteration to the next \(seen\[\d\]\)"),
         ({"loss": Averaging}, r"^loss\[0\]: loss 'acme-gan/theirs' keeps state from one iteration to the next \(mean\)"),
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else "",
@@ -374,7 +420,7 @@ def test_a_loss_that_cannot_be_copied_is_no_mistake(stage):
     dry_run(*stage(loss=Locked))
 
 
-@pytest.mark.parametrize("loss", ["Caching", "Frozen", "Logging"])
+@pytest.mark.parametrize("loss", ["Caching", "Frozen", "Logging", "Watching"])
 def test_a_loss_whose_state_does_not_depend_on_the_iteration_is_no_mistake(stage, loss):
     blueprint, trainer = stage(loss=globals()[loss])
     dry_run(blueprint, trainer)

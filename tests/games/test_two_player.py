@@ -106,6 +106,13 @@ def test_the_critic_answers_twice_about_the_same_samples_from_memory(parts):
     assert discriminator.calls == 2
 
 
+def test_a_loss_that_looks_without_gradients_takes_none_from_the_others(parts):
+    critic, samples = cached(parts.Discriminator()), Samples(torch.randn(4, 2))
+    with torch.no_grad():
+        assert not critic(samples).logits.requires_grad
+    assert critic(samples).logits.requires_grad
+
+
 def test_losses_add_up_weighted(parts):
     objective = Objective([WeightedLoss("ns", parts.NonSaturating()), WeightedLoss("size", parts.Penalty(), 0.25)])
     critic, real, fake = cached(parts.Discriminator()), Samples(torch.randn(4, 2)), Samples(torch.randn(4, 2))

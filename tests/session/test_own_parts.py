@@ -13,6 +13,7 @@ from ganforge.storage import checkpoints, journal, value_info
 from ganforge.storage.run_folder import RunFolder
 
 PLUGIN = '''
+import numpy as np
 import torch
 from torch import nn
 from ganforge.plugin import DataSpec, Latent, LatentSpec, LossTerms, MetricInfo, NoParams, Samples, TermInfo, hookimpl
@@ -193,6 +194,14 @@ class Float64(Data):
         return Samples(self.values.double(), self.labels.int())
 
 
+class Restless(Data):
+    """Other samples at each start."""
+
+    def __init__(self, params, context):
+        super().__init__(params, context)
+        self.values = torch.from_numpy(np.random.default_rng().normal(size=(300, 2)).astype("float32"))
+
+
 class WithNan(Data):
     def training(self):
         values = self.values.clone()
@@ -263,7 +272,7 @@ def ganforge_register_samplers(register):
 
 @hookimpl
 def ganforge_register_datasets(register):
-    _all(register, Float64, WithNan, Short)
+    _all(register, Float64, WithNan, Short, Restless)
 
 
 @hookimpl
@@ -305,6 +314,14 @@ def test_a_statistic_kept_by_assignment_is_averaged_saved_and_resumed(train):
     resumed = tensors(folder)
     assert resumed.keys() == state.keys()
     assert [name for name, value in state.items() if not torch.equal(resumed[name], value)] == []
+
+
+def test_data_that_are_not_the_same_when_a_run_goes_on_are_reported(train):
+    _, _, folder = train('dataset={use="restless"}')
+    shutil.rmtree(folder.checkpoints / "00000020")
+    code, messages, _ = train(resume=folder)
+    assert code == 0, messages
+    assert "resumed at iteration 10; results will not be bit-identical: training data" in messages
 
 
 @pytest.mark.parametrize(

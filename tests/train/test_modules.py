@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ganforge.games.two_player import frozen
-from ganforge.train.modules import EMA, evaluating
+from ganforge.train.modules import EMA, copied, evaluating
 
 
 def test_average_equals_the_hand_computed_one():
@@ -79,3 +79,67 @@ def test_evaluating_restores_each_submodule():
         raise KeyError
     assert [module.training for module in network] == [True, True, False]
     assert torch.is_grad_enabled()
+
+
+class Stateful(nn.Module):
+    """A module with counts among its weights, and extra state."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.count = nn.Parameter(torch.zeros((), dtype=torch.int64), requires_grad=False)
+        self.is_used = nn.Parameter(torch.zeros((), dtype=torch.bool), requires_grad=False)
+        self.steps = 0
+
+    def get_extra_state(self):
+        return torch.tensor(self.steps)
+
+    def set_extra_state(self, state):
+        self.steps = int(state)
+
+
+def test_the_average_has_the_counts_and_the_extra_state_that_the_network_has_now():
+    network = nn.Sequential(Stateful())
+    ema = EMA(network)
+    with torch.no_grad():
+        network[0].weight += 1
+        network[0].count += 3
+        network[0].is_used.fill_(True)
+    network[0].steps = 5
+
+    ema.update(0.5)
+
+    average = ema.network[0]
+    assert average.weight.tolist() == [0.5, 0.5]
+    assert (int(average.count), bool(average.is_used), average.steps) == (3, True, 5)
+
+
+class Watched(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.layer, self.seen = nn.Linear(2, 2), {}
+        if kind == "method":
+            self.layer.register_forward_hook(self.see)
+        elif kind == "closure":
+            self.layer.register_forward_hook(lambda layer, given, values: self.seen.update(last=values))
+        elif kind == "default":
+            self.layer.register_forward_hook(lambda layer, given, values, seen=self.seen: seen.update(last=values))
+        elif kind == "attribute":
+            layer = self.layer
+            self.apply_layer = lambda values: layer(values)
+
+    def see(self, layer, given, values):
+        self.seen["last"] = values
+
+
+@pytest.mark.parametrize(("kind", "is_shared"), [("method", False), ("closure", True), ("default", True), ("attribute", True)])
+def test_a_copy_that_would_use_the_network_itself_is_refused(kind, is_shared):
+    if is_shared:
+        with pytest.raises(TypeError, match="refers to the network itself; use a method instead"):
+            copied(Watched(kind))
+        return
+    network = Watched(kind)
+    other = copied(network)
+    other.layer(torch.zeros(1, 2))
+    assert "last" in other.seen
+    assert "last" not in network.seen

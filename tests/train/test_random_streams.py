@@ -38,3 +38,11 @@ def test_the_global_state_is_restored_even_between_a_pair_of_normals():
     seed_globally(4)
     restore_global_state(*state)
     assert drawn == (torch.randn(1).item(), np.random.randn(), random.gauss(0, 1), random.random())
+
+
+def test_seeded_puts_back_what_a_part_changes_in_torch():
+    with seeded(1):
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()

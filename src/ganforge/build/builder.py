@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -36,7 +37,7 @@ from ganforge.core.contracts import (
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Latent, Samples
-from ganforge.core.specs import DataSpec, LatentSpec, Normalization
+from ganforge.core.specs import DataSpec, LatentSpec, Normalization, OwnType
 from ganforge.games.checked_calls import describe, draw_latents
 from ganforge.games.two_player import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss, eager
 from ganforge.recipe.config import NetworkTable, Recipe
@@ -59,7 +60,8 @@ _INIT_VALUES = 40_000_000
 """Values of the training data for data-dependent initialisation, at most; 160 MB, all of MNIST's 50,000 images."""
 
 _NO_COPY = (
-    "hold no open files or graphs; torch.nn.utils.parametrizations.weight_norm can be copied, torch.nn.utils.weight_norm cannot"
+    "hold no open files or graphs, and use methods as hooks; torch.nn.utils.parametrizations.weight_norm can be copied, "
+    "torch.nn.utils.weight_norm cannot"
 )
 
 _OPTIMIZERS: dict[str, Any] = {
@@ -121,8 +123,8 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     context = BuildContext(data, sampler.spec)
     with named_parts(blueprint.parts):
         latents = draw_latents(sampler, 2, torch.Generator().manual_seed(0))
-    generator = _network(blueprint.generator, context, batches, seed, latents).to(device)
-    discriminator = _network(blueprint.discriminator, context, batches, seed, batches.subsample(2)).to(device)
+    generator = _network(blueprint.generator, context, batches, seed, latents, device)
+    discriminator = _network(blueprint.discriminator, context, batches, seed, batches.subsample(2), device)
     losses = [
         WeightedLoss(part.component.name, _build(part, context, derive(seed, part.key), Loss), table.weight)
         for part, table in zip(blueprint.losses, recipe.loss, strict=True)
@@ -254,12 +256,46 @@ def _contract_fault(built: object, contract: Any) -> str | None:
     for name, declared in {**_DECLARED, "spec": DataSpec if contract is Dataset else LatentSpec}.items():
         if not isinstance(value := getattr(built, name, None), declared | None):
             return f"declares {name} = {describe(value)}, expected {declared.__name__}"
+    if contract is Dataset and (fault := _spec_fault(getattr(built, "spec", None))):
+        return f"declares spec.{fault}"
     for name, declared in _DESCRIBED.items():
         for key, value in getattr(built, name, {}).items():
             if not isinstance(key, str) or not isinstance(value, declared):
                 return f"declares {name}[{key!r}] = {describe(value)}, expected a {declared.__name__}"
             if declared is TermInfo and not key.startswith(("discriminator/", "generator/")):
                 return f'declares the term {key!r}, expected "discriminator/NAME" or "generator/NAME"'
+    return None
+
+
+def _spec_fault(spec: Any) -> str | None:
+    """What a spec of data declares wrongly, or ``None``; it may hold values of any type."""
+    if not isinstance(spec.shape, tuple) or not spec.shape or not all(isinstance(side, int) and side > 0 for side in spec.shape):
+        return f"shape = {spec.shape!r}, expected a tuple of positive integers"
+    return _classes_fault(spec.classes, spec.class_names, spec.class_shares) or _range_fault(spec)
+
+
+def _classes_fault(classes: Any, names: Any, shares: Any) -> str | None:
+    if classes is not None and (not isinstance(classes, int) or classes < 1):
+        return f"classes = {classes!r}, expected a positive integer or None"
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names) or len(names) not in (0, classes):
+        return f"class_names = {names!r:.200}, expected a tuple of {classes or 0} strings"
+    if len(set(names)) < len(names):
+        return f"class_names = {names!r:.200}, which are not all different"
+    if len(shares) not in (0, classes) or (shares and not math.isclose(sum(shares), 1, rel_tol=1e-3)):
+        return f"class_shares = {shares!r:.200}, expected {classes or 0} numbers whose sum is 1"
+    return None
+
+
+def _range_fault(spec: Any) -> str | None:
+    for name in ("value_range", "own_range"):
+        bounds = getattr(spec, name)
+        is_pair = isinstance(bounds, tuple) and len(bounds) == 2 and all(isinstance(bound, int | float) for bound in bounds)
+        if bounds is not None and not (is_pair and -math.inf < bounds[0] < bounds[1] < math.inf):
+            return f"{name} = {bounds!r}, expected two numbers in order"
+    if spec.own_range is not None and spec.value_range is None:
+        return f"own_range = {spec.own_range!r} without a value_range"
+    if spec.own_type not in get_args(OwnType):
+        return f"own_type = {spec.own_type!r}, expected one of {', '.join(get_args(OwnType))}"
     return None
 
 
@@ -325,7 +361,9 @@ def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
     return replace(spec, normalization=normalization, value_range=None)
 
 
-def _network(part: Part, context: BuildContext, batches: Batches, seed: int, inputs: Latent | Samples) -> nn.Module:
+def _network(
+    part: Part, context: BuildContext, batches: Batches, seed: int, inputs: Latent | Samples, device: torch.device
+) -> nn.Module:
     """A network as training begins with it: lazy modules have their sizes from ``inputs``, and its weights fit the data."""
     network = build_network(part, context, seed=seed)
     with _build_errors(part), seeded(derive(seed, "initialisation", "lazy", part.component.kind)):
@@ -333,6 +371,11 @@ def _network(part: Part, context: BuildContext, batches: Batches, seed: int, inp
     if isinstance(network, DataDependentInit):
         with _build_errors(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
             network.init_from_data(batches.subsample(max(1, _INIT_VALUES // context.data.size)))
+    if name := next((name for name, weight in network.named_parameters() if weight.requires_grad and weight.is_complex()), None):
+        remedy = "keep the real and the imaginary part, with torch.view_as_real"
+        raise PluginError(f"{part.title} has the complex weights '{name}', which optimizers cannot train", remedy=remedy)
+    with _build_errors(part):
+        network.to(device)
     return network
 
 

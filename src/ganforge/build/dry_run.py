@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.build.blueprint import Blueprint
+from ganforge.build.hidden_state import check_held_out, check_loading, check_loss, check_network, check_sampler, unregistered
 from ganforge.build.parts import named_parts
 from ganforge.core.contracts import Loss
 from ganforge.core.errors import IncompatiblePartsError, PartError, RunFolderError, describe_error, isolated, part_errors
-from ganforge.core.records import DiscriminatorOutput, LossTerms, Samples
+from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
 from ganforge.games.checked_calls import Side, discriminate, draw_latents, generate, loss_terms
 from ganforge.games.two_player import cached, with_input_grad
 from ganforge.train.evaluator import draw_samples
-from ganforge.train.modules import load_network, network_state
+from ganforge.train.modules import copied, load_network, network_state
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
 
@@ -93,17 +92,52 @@ class _DryRun:
         total = self._total("discriminator", losses, real, fake)
         self._differentiate("discriminator", self.discriminator, total)
         _require_finite("generator", "values in eval mode", draw_samples(self.generator, latent, data).values)
-        self._load("generator", self.generator)
-        self._load("discriminator", self.discriminator)
+        self._find_hidden_state(losses, latent, real, fake)
 
-    def _load(self, name: Side, used: nn.Module) -> None:
-        """Load what the network holds after its turn into a new one, as a checkpoint is loaded."""
+    def _find_hidden_state(self, losses: Sequence[Loss], latent: Latent, real: Samples, fake: Samples) -> None:
+        """Whatever would be lost when a run is saved, or be missing in the average."""
+        trainer, shape = self.trainer, self.trainer.evaluator.data.shape
+
+        def generated(network: nn.Module, most: int | None = None) -> Tensor:
+            return generate(network, latent[:most], shape).values
+
+        def judged(network: nn.Module) -> Tensor:
+            return discriminate(network, real).logits
+
+        uses: dict[Side, Callable[[nn.Module], Tensor]] = {"generator": generated, "discriminator": judged}
+        networks: dict[Side, nn.Module] = {"generator": self.generator, "discriminator": self.discriminator}
+        for name, used in networks.items():
+            with part_errors(name):
+                loaded = self._load(name, used)
+                check_network(name, used, uses[name])
+                if loaded is not used:
+                    check_loading(name, used, loaded, partial(generated, most=2) if name == "generator" else judged)
+        for part, loss in zip(self.blueprint.losses, losses, strict=True):
+            self._check_state(part.key, loss, real, with_input_grad(fake))
+        check_sampler(trainer.sampler, trainer.batches.size, trainer.device)
+        check_held_out(trainer.evaluator.dataset, 16)
+
+    def _check_state(self, key: str, loss: Loss, real: Samples, fake: Samples) -> None:
+        """Refuse a loss that keeps state."""
+        state = {name: value.clone() for name, value in network_state("discriminator", self.discriminator).items()}
+
+        def call(side: Side) -> LossTerms:
+            load_network("discriminator", self.discriminator, state)
+            return loss_terms(loss, key, side, cached(self._discriminate), real, fake)
+
+        for side in ("generator", "discriminator"):
+            with part_errors(key):
+                check_loss(key, loss, partial(call, side))
+
+    def _load(self, name: Side, used: nn.Module) -> nn.Module:
+        """A new network, with what ``used`` holds after its turn loaded as from a checkpoint."""
         new = self.trainer.networks[name]
         network_state(name, new)
         with part_errors(name):
             state, sizes = network_state(name, used), {key: value.shape for key, value in new.state_dict().items()}
             try:
-                load_network(name, new if used is new else copy.deepcopy(new), state)
+                load_network(name, loaded := new if used is new else copy.deepcopy(new), state)
+                return loaded
             except RunFolderError as error:
                 for key, value in used.state_dict().items():
                     if key not in sizes:
@@ -126,24 +160,24 @@ class _DryRun:
         if not torch.equal(values, samples.values):
             raise PartError("discriminator", "changes the samples that it is given", remedy="compute a new tensor instead")
         learns = any(weight.requires_grad for weight in self.discriminator.parameters())
-        if learns and not output.logits.requires_grad:
+        if learns and torch.is_grad_enabled() and not output.logits.requires_grad:
             raise PartError("discriminator", "returns logits that are detached from its weights, so no loss can train it")
         return output
 
     def _total(self, side: Side, losses: Sequence[Loss], real: Samples, fake: Samples) -> Tensor:
         """The sum of all losses' terms for one player."""
         total, critic = LossTerms({}), cached(self._discriminate)
+        given = [samples.values.detach().clone() for samples in (real, fake)]
         for part, loss in zip(self.blueprint.losses, losses, strict=True):
-            call = partial(loss_terms, loss, part.key, side, critic, real, fake)
-            before = _fingerprint(loss)
-            terms = call()
+            terms = loss_terms(loss, part.key, side, critic, real, fake)
             for name, value in terms.values.items():
                 _require_finite(part.key, f"values of the {side} term '{name}'", value)
                 if f"{side}/{name}" not in loss.term_info:
                     declared = f'add "{side}/{name}" to its term_info'
                     raise PartError(part.key, f"returns the {side} term '{name}', which it does not declare", remedy=declared)
-            with part_errors(part.key):
-                self._check_loss(part.key, loss, call, before)
+            self._check_loss(part.key, loss)
+            if not all(map(torch.equal, given, (real.values, fake.values))):
+                raise PartError(part.key, "changes the samples that it is given", remedy="compute a new tensor instead")
             total = total + terms
         if not total.values:
             names = ", ".join(f"'{part.component.id}'" for part in self.blueprint.losses)
@@ -156,22 +190,17 @@ class _DryRun:
             raise PartError(key, f"returns {side} terms that are detached from the discriminator's output, so they train nothing")
         return total.total
 
-    def _check_loss(self, key: str, loss: Loss, call: Callable[[], Any], before: Mapping[str, object]) -> None:
-        """Refuse a loss that calls backward, has parameters, or keeps state between calls: checkpoints contain no losses."""
+    def _check_loss(self, key: str, loss: Loss) -> None:
+        """Refuse a loss that calls backward, switches gradients off, or has weights of its own."""
+        if not torch.is_grad_enabled():
+            torch.set_grad_enabled(True)
+            raise PartError(key, "switches gradients off and leaves them so", remedy="use torch.no_grad() in a with statement")
         weights = [*self.generator.parameters(), *self.discriminator.parameters()]
         if any(weight.grad is not None for weight in weights):
             raise PartError(key, "calls backward(): a loss only computes its terms")
-        if isinstance(loss, nn.Module) and any(weight.requires_grad for weight in loss.parameters()):
+        if name := unregistered(loss, weights):
             remedy = "make them part of a network, or freeze them with requires_grad_(False)"
-            raise PartError(key, "has parameters of its own, which nothing would train", remedy=remedy)
-        if (first := _fingerprint(loss)) != before:
-            call()  # a cache or the last value is now the same as after the first call; a running mean or counter is not
-            if changed := sorted(name for name, value in _fingerprint(loss).items() if value != first.get(name)):
-                raise PartError(
-                    key,
-                    f"keeps state from one iteration to the next ({', '.join(changed[:3])}), which checkpoints do not contain",
-                    remedy="compute it from the samples of the iteration",
-                )
+            raise PartError(key, f"has parameters of its own ('{name}'), which nothing would train", remedy=remedy)
 
     def _differentiate(self, key: Side, network: nn.Module, total: Tensor) -> None:
         """One backward pass; with a gradient penalty it is the second one."""
@@ -192,7 +221,7 @@ def _copy_network(network: nn.Module, restored: ExitStack) -> nn.Module:
     """A copy; a network that cannot be copied, such as one with torch's old weight_norm, is used itself and restored afterwards."""
     try:
         with isolated():
-            return copy.deepcopy(network)
+            return copied(network)
     except Exception:  # noqa: BLE001 - a plugin's network may raise anything
         tensors = [*network.parameters(), *network.buffers()]
         for tensor, value in [(tensor, tensor.detach().clone()) for tensor in tensors]:
@@ -207,33 +236,6 @@ def _copy_loss(loss: Loss) -> Loss:
             return copy.deepcopy(loss)
     except Exception:  # noqa: BLE001 - a plugin's loss may raise anything
         return loss
-
-
-def _fingerprint(loss: object) -> dict[str, str]:
-    """The state of a loss by attribute: shape and sum of each tensor, numbers and strings as they are.
-
-    This includes containers, modules, and objects of the loss's own package, but not those of others, such as loggers.
-    """
-    own = type(loss).__module__.partition(".")[0]
-    found: dict[str, str] = {}
-    seen: set[int] = set()
-    left: list[tuple[str, object]] = [("", loss)]
-    while left:
-        name, value = left.pop()
-        if isinstance(value, bool | int | float | str | None):
-            found[name] = repr(value)  # as text, in which NaN equals NaN
-        elif id(value) not in seen:
-            seen.add(id(value))
-            if isinstance(value, Tensor):
-                dtype = torch.complex128 if value.is_complex() else torch.float64
-                found[name] = f"{tuple(value.shape)} {value.detach().cpu().sum(dtype=dtype).item()!r}"
-            elif isinstance(value, Mapping):
-                left += [(f"{name}.{key}", inner) for key, inner in value.items()]
-            elif isinstance(value, list | tuple | deque):
-                left += [(f"{name}[{index}]", inner) for index, inner in enumerate(value)]
-            elif isinstance(value, nn.Module) or (type(value).__module__.partition(".")[0] == own and hasattr(value, "__dict__")):
-                left += [(f"{name}.{key}".lstrip("."), inner) for key, inner in vars(value).items()]
-    return found
 
 
 def _has_batch_norm(network: nn.Module) -> bool:

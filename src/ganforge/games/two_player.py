@@ -20,8 +20,9 @@ from ganforge.games.checked_calls import Side, discriminate, generate, loss_term
 
 _Kind = TypeVar("_Kind", bound=torch.optim.Optimizer)
 
-OutputCache = dict[int, tuple[Samples, DiscriminatorOutput]]
-"""Discriminator outputs by the id of their samples. It holds the samples too, so that no id is used twice."""
+OutputCache = dict[tuple[int, bool], tuple[Samples, DiscriminatorOutput]]
+"""Discriminator outputs by the id of their samples, and whether they have gradients. It holds the samples too, so that no id is
+used twice."""
 
 
 def cached(discriminator: Discriminator, outputs: OutputCache | None = None) -> Critic:
@@ -32,9 +33,10 @@ def cached(discriminator: Discriminator, outputs: OutputCache | None = None) -> 
     outputs = {} if outputs is None else outputs
 
     def critic(samples: Samples) -> DiscriminatorOutput:
-        if id(samples) not in outputs:
-            outputs[id(samples)] = (samples, discriminate(discriminator, samples))
-        return outputs[id(samples)][1]
+        key = (id(samples), torch.is_grad_enabled())
+        if key not in outputs:
+            outputs[key] = (samples, discriminate(discriminator, samples))
+        return outputs[key][1]
 
     return critic
 
@@ -236,8 +238,8 @@ class TwoPlayerGame:
         outputs: OutputCache = {}
         terms = self.objective.terms("discriminator", cached(self.discriminator, outputs), real, fake, weights)
         self.last_outputs = None
-        if id(real) in outputs and id(fake) in outputs:
-            real_logits, fake_logits = (outputs[id(samples)][1].logits.detach() for samples in (real, fake))
+        if (id(real), True) in outputs and (id(fake), True) in outputs:
+            real_logits, fake_logits = (outputs[id(samples), True][1].logits.detach() for samples in (real, fake))
             self.last_outputs = LastOutputs(real, real_logits, fake, fake_logits)
         return terms
 

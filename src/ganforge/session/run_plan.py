@@ -205,6 +205,7 @@ def restore(trainer: Trainer, monitor: HealthMonitor, folder: RunFolder) -> None
         trainer.roll_back(state, rollbacks)
     monitor.restore(state.values.get(KEY))
     now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(trainer.device)}
+    now["training data"] = trainer.data_hash
     changed = [f"{key} {state.values.get(key)} → {value}" for key, value in now.items() if state.values.get(key) != value]
     if changed:
         _log.warning("resumed at iteration %d; results will not be bit-identical: %s", iteration, ", ".join(changed))

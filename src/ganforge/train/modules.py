@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -40,6 +41,38 @@ def give_sizes(network: nn.Module, inputs: object) -> None:
             network(inputs)
 
 
+def copied(network: nn.Module) -> nn.Module:
+    """A copy that shares nothing with the network.
+
+    Raises:
+        TypeError: a hook or another function that the network holds would use the network itself in its copy.
+    """
+    copy = deepcopy(network)
+    kept = (value for module in network.modules() for value in (module, *vars(module).values()))
+    own = {id(value) for value in kept if isinstance(value, nn.Module | Tensor | MutableMapping | MutableSequence)}
+    for name, module in copy.named_modules():
+        for function in _functions(vars(module)):
+            if any(id(getattr(value, "__self__", value)) in own for value in _captured(function)):
+                where = f"'{name}'" if name else "the network"
+                raise TypeError(f"a function or hook of {where} refers to the network itself; use a method instead")
+    return copy
+
+
+def _functions(attributes: Mapping[str, Any]) -> Iterator[FunctionType]:
+    """The functions among a module's attributes, its hooks included."""
+    for value in attributes.values():
+        inner = value.values() if isinstance(value, Mapping) else (value,)
+        yield from (one for one in inner if isinstance(one, FunctionType))
+
+
+def _captured(function: FunctionType) -> Iterator[object]:
+    """What a function refers to besides global names."""
+    yield from function.__defaults__ or ()
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not yet filled
+            yield cell.cell_contents
+
+
 class EMA:
     """An exponential moving average of a network's weights, always in eval mode.
 
@@ -48,21 +81,27 @@ class EMA:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = deepcopy(network).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-        self._averages: list[Tensor] = list(self.network.parameters())
-        self._weights: list[Tensor] = list(network.parameters())
-        if any(average is weight for average, weight in zip(self._averages, self._weights, strict=True)):
+        self.network = copied(network)
+        self.network.eval()
+        pairs = list(zip(self.network.parameters(), network.parameters(), strict=True))
+        if any(average is weight for average, weight in pairs):
             raise TypeError("copy.deepcopy gives the same weights, not copies")
-        pairs = zip(self.network.modules(), network.modules(), strict=True)
-        self._buffered = [
-            (average, present) for average, present in pairs if next(present.buffers(recurse=False), None) is not None
-        ]
+        for average, _ in pairs:
+            average.requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        self._averages: list[Tensor] = [average for average, _ in pairs if average.is_floating_point()]
+        self._weights: list[Tensor] = [weight for _, weight in pairs if weight.is_floating_point()]
+        self._counts = [(average, weight) for average, weight in pairs if not average.is_floating_point()]
+        modules = list(zip(self.network.modules(), network.modules(), strict=True))
+        self._buffered = [pair for pair in modules if next(pair[1].buffers(recurse=False), None) is not None]
+        self._extra = [pair for pair in modules if type(pair[1]).get_extra_state is not nn.Module.get_extra_state]
 
     @torch.no_grad()
     def update(self, decay: float) -> None:
         """Move the average towards the network's present weights."""
         # One call for all tensors, as in torch.optim.swa_utils.
         torch._foreach_lerp_(self._averages, self._weights, 1 - decay)
+        for count, now in self._counts:
+            count.copy_(now)
         for average, present in self._buffered:
             held = dict(average.named_buffers(recurse=False))
             for name, buffer in present.named_buffers(recurse=False):  # by name each time: a module may assign another tensor
@@ -70,6 +109,8 @@ class EMA:
                     held[name].copy_(buffer)
                 else:
                     setattr(average, name, buffer.detach().clone())
+        for average, present in self._extra:
+            average.set_extra_state(deepcopy(present.get_extra_state()))
 
 
 def network_state(name: str, network: nn.Module) -> dict[str, Tensor]:

@@ -35,13 +35,15 @@ def seed_globally(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators within the block, then restore their state."""
-    before = global_state()
+    """Seed the global generators within the block, then restore their state, and torch's default type and gradient mode."""
+    before, dtype = global_state(), torch.get_default_dtype()
     seed_globally(seed)
     try:
-        yield
+        with torch.set_grad_enabled(torch.is_grad_enabled()):
+            yield
     finally:
         restore_global_state(*before)
+        torch.set_default_dtype(dtype)
 
 
 def global_state() -> tuple[dict[str, Tensor], Plain]:

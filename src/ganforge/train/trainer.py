@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,8 @@ from ganforge.train.random_streams import derive, global_state, restore_global_s
 
 _EXPENSIVE_EVERY = 10
 """Diagnostics that need a forward pass are measured this many times less often than the others."""
+_HASHED = 64
+"""Training samples whose hash is saved."""
 _CHECK_EVERY = 50
 """Iterations between checks for non-finite losses on an accelerator, because each check waits for the device."""
 
@@ -98,6 +102,13 @@ class Trainer:
     def done(self) -> bool:
         """Whether there is nothing more to train: all iterations are done, or a value is not finite."""
         return self.divergence is not None or self.iteration >= self.config.iterations
+
+    @functools.cached_property
+    def data_hash(self) -> str:
+        """A hash of a few training samples as networks see them, by which a resumed run recognises them."""
+        samples = self.batches.subsample(_HASHED)
+        labels = b"" if samples.labels is None else samples.labels.cpu().numpy().tobytes()
+        return hashlib.sha256(samples.values.numpy().tobytes() + labels).hexdigest()[:12]
 
     def run(self) -> Iterator[Event]:
         """Train to the end, or until a value is not finite."""
@@ -193,6 +204,7 @@ class Trainer:
                 "torch": torch.__version__,
                 "threads": torch.get_num_threads(),
                 "device": str(self.device),
+                "training data": self.data_hash,
             },
         )
 
