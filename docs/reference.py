@@ -149,7 +149,8 @@ def _records() -> Iterator[str]:
     yield "# Contexts and records"
     yield (
         "What ganforge passes to the parts of a plugin, and what these return or declare. "
-        "All are imported from `ganforge.plugin` and are frozen dataclasses, or errors. Shapes: n samples, z noise dimensions, k categorical and c continuous codes."
+        "All are imported from `ganforge.plugin` and are frozen dataclasses, or errors. "
+        "Shapes: n samples, z noise dimensions, k categorical and c continuous codes."
     )
     for heading, classes in _PUBLIC.items():
         yield f"## {heading}"

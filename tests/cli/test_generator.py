@@ -354,7 +354,7 @@ def test_rows_are_what_is_varied(trained, tmp_path, name, options, rows):
 @pytest.mark.parametrize(
     ("name", "options", "output"),
     [
-        ("infogan_digits", ["--code", "2"], "its codes: 0 (0 to 9), 1 (-1 to 1)"),
+        ("infogan_digits", ["--code", "2"], "its codes: code 0: 0 to 9, code 1: -1 to 1"),
         ("cgan_digits", ["--code", "0"], "takes no code"),
         ("dcgan_digits", ["--noise", "99"], "its dimensions go from 0 to"),
         ("infogan_digits", ["--code", "0", "--noise", "0"], "vary one at a time"),

@@ -147,7 +147,7 @@ def test_what_was_not_delivered_and_what_went_wrong_is_reported_below(root, caps
     [
         ("cgan_moons", {"labels": "upper, lower"}),
         ("cgan_digits", {"labels": "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"}),
-        ("infogan_digits", {"codes": "0 (0 to 9), 1 (-1 to 1)"}),
+        ("infogan_digits", {"codes": "code 0: 0 to 9, code 1: -1 to 1"}),
         ("vanilla_moons", {}),
     ],
 )
@@ -158,7 +158,7 @@ def test_one_run_is_shown_with_what_its_generator_takes(trained, capsys, recipe,
     heading, *lines = capsys.readouterr().out.splitlines()
     facts = dict(line.split(maxsplit=1) for line in lines)
     assert heading == folder.name
-    assert {"status", "iteration", "noise", "values"} <= set(facts)
+    assert {"status", "iteration", "noise", "samples"} <= set(facts)
     assert {name: fact for name, fact in facts.items() if name in ("labels", "codes")} == expected
 
     assert main(["runs", str(folder), "--json"]) == 0

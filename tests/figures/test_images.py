@@ -129,6 +129,21 @@ def test_captions_stand_left_of_their_rows():
     assert (shown[:, :4] == 255).all()
 
 
+@pytest.mark.parametrize("width", [300, 640, 1024])
+def test_captions_can_be_read_on_a_phone(width):
+    picture = np.zeros((width, width, 3), np.uint8)
+    shown = add_captions(picture, ["8"] * 10, width / 10)
+
+    margin = shown.shape[1] - width
+    inked = np.flatnonzero((shown[: width // 10, :margin] < 200).any(axis=(1, 2)))
+    assert np.ptp(inked) * 330 / shown.shape[1] >= 7  # pixels of a digit on a screen of 390 pixels
+
+
+def test_long_captions_leave_room_for_the_picture():
+    picture = np.zeros((640, 640, 3), np.uint8)
+    assert add_captions(picture, ["a name of about forty letters, as folders"] * 4, 160).shape[1] < 640 * 1.4
+
+
 def test_without_names_or_room_there_are_no_captions():
     picture = np.zeros((12, 5, 3), np.uint8)
 

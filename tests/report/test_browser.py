@@ -12,6 +12,8 @@ from ganforge.storage.run_folder import RunFolder
 WIDE, NARROW = 1280, 320
 HOSTILE = "<script>document.title='taken'</script><img src=http://127.0.0.1:9/x onerror=document.title='taken'> & friends"
 OVERFLOW = "return document.documentElement.scrollWidth - window.innerWidth"
+SCROLLED = """return [...document.querySelectorAll('main *')].filter(one => one.scrollWidth > one.clientWidth + 1
+    && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX) && true).map(one => one.className)"""
 PICTURES = "return [...document.images].map(one => [one.complete, one.naturalWidth, one.alt])"
 CURVES = "return [...document.querySelectorAll('.panel .curves path.line')].map(one => one.getTotalLength())"
 PAPER = "return getComputedStyle(document.body).backgroundColor"
@@ -49,6 +51,15 @@ def shown(made, browser):
         return folder.report.as_uri()
 
     return shown
+
+
+def sweep_of(made, **options):
+    parent = made(pictures=False, **options)
+    identity = parent.read_json(parent.identity)
+    parent.write_json(parent.identity, {**identity, "kind": "sweep", "seeds": [0, 2]})
+    for seed in range(3):
+        write_report(RunFolder(made(seed=seed, parent=identity["id"]).path))
+    return parent
 
 
 def test_it_asks_for_itself_alone_and_logs_nothing(shown, browser):
@@ -129,6 +140,22 @@ def test_nothing_that_explains_is_cut_on_a_phone(shown, browser, width):
     assert browser.run(cut) == []
 
 
+@pytest.mark.parametrize("sweep", [False, True])
+def test_a_phone_shows_whole_tables_recipes_and_ticks(made, shown, browser, sweep):
+    folder = sweep_of(made) if sweep else made()
+    shown(folder=folder, width=390)
+    browser.run("for (const one of document.querySelectorAll('details')) one.open = true")
+    assert browser.run(SCROLLED) == []
+    cut = """return [...document.querySelectorAll('.plot text')].filter(one => { const box = one.getBoundingClientRect();
+        const plot = one.ownerSVGElement.getBoundingClientRect(); const room = parseFloat(getComputedStyle(document.body).fontSize);
+        return box.right > plot.right + 0.9 * room || box.left < plot.left - 0.3 * room; }).map(one => one.textContent)"""
+    assert browser.run(cut) == []
+    names = (
+        "return [...new Set([...document.querySelectorAll('.metrics td')].map(one => getComputedStyle(one, '::before').content))]"
+    )
+    assert {'"Ideal"', '"Better"'} <= set(browser.run(names))
+
+
 def test_a_narrow_screen_has_letters_of_the_same_size(shown, browser):
     size = "return document.querySelector('.panel text').getBoundingClientRect().height"
     shown(width=WIDE)
@@ -138,10 +165,9 @@ def test_a_narrow_screen_has_letters_of_the_same_size(shown, browser):
 
 
 def test_what_scrolls_sideways_can_be_reached_by_keyboard(shown, browser):
-    shown(width=NARROW)
-    script = """return [...document.querySelectorAll('main *')].filter(one => one.scrollWidth > one.clientWidth + 1
-        && ['auto', 'scroll'].includes(getComputedStyle(one).overflowX) && one.tabIndex < 0).map(one => one.className)"""
-    assert browser.run(script) == []
+    shown(width=700)
+    assert browser.run(SCROLLED) != []
+    assert browser.run(SCROLLED.replace("true", "one.tabIndex < 0")) == []
 
 
 def test_on_paper_it_is_light_without_navigation(shown, browser):
@@ -158,11 +184,7 @@ def test_something_is_to_be_seen(shown, browser):
 
 
 def test_the_page_of_a_sweep_is_as_good(made, browser, shown):
-    parent = made(pictures=False, title=HOSTILE)
-    identity = parent.read_json(parent.identity)
-    parent.write_json(parent.identity, {**identity, "kind": "sweep", "seeds": [0, 2]})
-    for seed in range(3):
-        write_report(RunFolder(made(seed=seed, parent=identity["id"]).path))
+    parent = sweep_of(made, title=HOSTILE)
     for width in (NARROW, WIDE):
         address = shown(folder=parent, width=width)
         assert browser.run(OVERFLOW) <= 0

@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
+from ganforge.cli.app import main
 from ganforge.report import report_images
 from ganforge.report.page import write_report
 from ganforge.storage.journal import JournalWriter
@@ -164,6 +165,8 @@ def test_what_a_resume_changed_stands_beside_what_the_run_began_with(made, page_
     assert "health.on_fail 1,107 stop roll-back" in text
     assert "title 1,107 not set Moons" in text
     assert "With all defaults, original values" in text
+    assert "in 00:20 of training since iteration 1,107" in text
+    assert "training time 00:20 since iteration 1,107" in text
 
 
 def test_secrets_stay_out(made, page_of):
@@ -225,7 +228,7 @@ def test_later_evaluations_have_a_section_of_their_own(made, page_of):
     (folder.path / "evaluations.jsonl").write_text(json.dumps(one) + "\n")
     page = page_of(folder)
     assert sections(page)[4] == "evaluations"
-    assert "2026-11-22T16:00:00+00:00 iteration 300 · seed 0 Metric" in page.text
+    assert "2026-11-22 16:00:00 UTC iteration 300 · seed 0 Metric" in page.text
     assert "parzen nats 242.7 – 250 ↑ higher show samples 10000 fid: no weights slow" in page.text
 
 
@@ -337,6 +340,28 @@ def test_a_sweep_has_its_seeds_side_by_side(made, page_of):
         f"../{children[0].path.name}/report.html"
     ]
     assert len(page.all("img")) == 2
+
+
+def test_a_sweep_has_the_health_of_its_seeds(made, page_of):
+    def health(verdict, *findings):
+        known = {"evidence": "20 of 64", "level": verdict, "since": 100, "iteration": 300, "remedy": "train longer", "key": None}
+        return {"verdict": verdict, "findings": [{**known, "problem": problem} for problem in findings]}
+
+    parent = made(pictures=False)
+    identity = parent.read_json(parent.identity)
+    parent.write_json(parent.identity, {**identity, "kind": "sweep", "seeds": [0, 2]})
+    for seed, found in enumerate(
+        (health("healthy"), health("warn", "near-duplicates"), health("fail", "collapse", "near-duplicates"))
+    ):
+        made(seed=seed, parent=identity["id"], health=found, pictures=False)
+
+    page = page_of(parent)
+
+    assert "Health Fail in 1 of 3 seeds, warn in 1 of 3 seeds, healthy in 1 of 3 seeds." in page.text
+    assert "near-duplicates seeds 1, 2 seed 1: 20 of 64 What usually helps: train longer" in page.text
+    assert "collapse seed 2 seed 2: 20 of 64" in page.text
+    assert f"list its seeds ganforge runs {parent.path}" in page.text
+    assert main(["runs", str(parent.path)]) == 0
 
 
 def test_a_sweep_without_seeds_has_a_page(made, page_of):

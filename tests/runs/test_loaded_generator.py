@@ -178,7 +178,7 @@ def test_a_damaged_file_is_named(bundle, file, content):
 
 def test_it_says_what_it_is(bundle):
     assert repr(ganforge.load(bundle("infogan_moons"))) == (
-        "<generator of infogan_moons: iteration 20; values (2,); noise 3; codes 0 (0 to 1), 1 (-1 to 1); on cpu>"
+        "<generator of infogan_moons: iteration 20; values (2,); noise 3; code 0: 0 to 1, code 1: -1 to 1; on cpu>"
     )
     conditional = ganforge.load(bundle("cgan_moons"))
     assert "labels upper, lower; on cpu" in repr(conditional)

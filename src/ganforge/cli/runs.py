@@ -103,8 +103,8 @@ def _show(run: RunSummary, *, as_json: bool) -> None:
         "metrics": "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items()),
         "started": _start(run),
         "took": formatting.duration(run.seconds) if run.seconds else None,
-        "values": f"({', '.join(map(str, data.shape))})" if data else None,
-        "noise": latent.noise if latent else None,
+        "samples": formatting.data(data) if data else None,
+        "noise": formatting.plural(latent.noise, "number") if latent else None,
         "labels": data.describe_labels(1000) if data and labels else None,
         "codes": latent.describe_codes() if latent else None,
     }

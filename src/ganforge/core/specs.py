@@ -189,7 +189,7 @@ class LatentSpec:
 
     def describe_codes(self) -> str:
         """The codes with their ranges, in one line."""
-        return ", ".join(f"{at} ({values})" for at, values in enumerate(self.code_ranges))
+        return ", ".join(f"code {at}: {values}" for at, values in enumerate(self.code_ranges))
 
     @property
     def width(self) -> int:

@@ -30,7 +30,9 @@ GridIndices = NDArray[np.int64]
 
 _WHITE = 255
 _TEXT_COLOUR = (90, 98, 108)
-_FONT_SIZES = (9, 15)  # pixels: smallest and largest size of captions
+_FONT_SIZES = (9, 15)  # pixels: smallest size of captions, and that of footers
+_LEGIBLE = 1 / 26  # of a picture's width: size of captions that can be read on a phone, where 330 pixels show the picture
+_WIDEST = 1 / 3  # of a picture's width: space that captions take at most for larger letters than the smallest
 _PALETTE_SIZE = 96
 
 
@@ -152,7 +154,9 @@ def add_captions(picture: Pixels, names: Sequence[str], pitch: float) -> Pixels:
     """
     if not any(names) or pitch < _FONT_SIZES[0]:
         return picture
-    size = int(min(_FONT_SIZES[1], max(_FONT_SIZES[0], pitch / 3)))
+    size = int(max(_FONT_SIZES[0], min(pitch / 2.2, picture.shape[1] * _LEGIBLE)))
+    widest = max(_font(size).getlength(name) for name in names)
+    size = int(max(_FONT_SIZES[0], min(size, size * picture.shape[1] * _WIDEST / widest)))
     margin = 12 + math.ceil(max(_font(size).getlength(name) for name in names))
     places = [(margin - 6, (row + 0.5) * pitch) for row in range(len(names))]
     return _write(picture, names, places, size, (picture.shape[1] + margin, picture.shape[0]))

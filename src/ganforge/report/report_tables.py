@@ -16,7 +16,7 @@ from typing import Any
 
 from ganforge.core import formatting
 from ganforge.core.errors import StorageError
-from ganforge.core.findings import NOT_MONITORED
+from ganforge.core.findings import NOT_MONITORED, VERDICTS
 from ganforge.core.redaction import HIDDEN, mask, public_url
 from ganforge.figures.charts import best_value, seed_charts
 from ganforge.figures.run_history import read_history
@@ -71,6 +71,13 @@ def format_time(seconds: object) -> str:
         return "–"
 
 
+def _iso_time(text: object) -> object:
+    """A time in ISO 8601 as :func:`format_time` writes it."""
+    with suppress(ValueError, OverflowError, OSError):
+        return format_time(datetime.fromisoformat(text).timestamp()) if isinstance(text, str) else text
+    return text
+
+
 def describe_outcome(data: ReportData) -> str:
     """The state of the run in one line."""
     status = data.status
@@ -122,7 +129,7 @@ def list_environment(data: ReportData) -> list[Row]:
         ("libraries", ", ".join(f"{name} {version}" for name, version in get_table(identity, "versions").items())),
         ("started", format_time(identity.get("created"))),
         ("last update", format_time(status.heartbeat) if status else ""),
-        ("training time", formatting.duration(status.seconds) if status and status.seconds else ""),
+        ("training time", formatting.duration(status.seconds) + _since(data) if status and status.seconds else ""),
         ("resumed at iteration", ", ".join(f"{iteration:,}" for iteration in data.history.resumed)),
         ("rolled back", ", ".join(f"from {reached:,} to {iteration:,}" for reached, iteration in data.history.rolled_back)),
         ("git commit", f"{commit[:12]} on {tags.get('mlflow.source.git.branch', '?')}{dirty}" if commit else ""),
@@ -157,8 +164,7 @@ def list_commands(data: ReportData) -> list[Row]:
     path = data.run.folder.path.absolute()
     folder, again = str(path), ("make this page again", next_command("report", str(path)))
     if data.is_sweep:
-        listed = next_command("runs", "--runs-dir", str(path.parent.parent))
-        return [("compare its metrics", next_command("compare", folder)), ("list its seeds", listed), again]
+        return [("compare its metrics", next_command("compare", folder)), ("list its seeds", next_command("runs", folder)), again]
     rows = [
         ("draw samples", next_command("sample", folder, "-n", "1000", "--out", "samples.npz")),
         ("interpolate between latents", next_command("interpolate", folder)),
@@ -187,7 +193,29 @@ def summarize_sweep(data: ReportData, page: Path) -> dict[str, Any]:
             until = max([until, *points])
     seeds += _seeds_without_run(data, {seed["seed"] for seed in seeds})
     charts = seed_charts(curves, info.metrics)
-    return {"seeds": seeds, "spreads": _spreads(seeds, info), "charts": charts, "until": until, "outcome": _outcome(seeds, data)}
+    health = _health_of(runs)
+    facts = {"spreads": _spreads(seeds, info), "charts": charts, "until": until, "outcome": _outcome(seeds, data)}
+    return {"seeds": seeds, **facts, **health}
+
+
+def _health_of(runs: Sequence[IdentifiedRun]) -> dict[str, Any]:
+    """The worst verdict of the seeds, and each problem with the seeds that have it."""
+    states = {str(run.identity.get("seed", "?")): current_status(run.folder, run.identity)[1] for run in runs}
+    verdicts = Counter(_verdict(status) for status in states.values())
+    order = ["diverged", *VERDICTS]
+    counts = sorted(verdicts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+    problems: dict[str, dict[str, Any]] = {}
+    for seed, status in states.items():
+        for finding in get_tables(status.health if status else None, "findings"):
+            evidence = f"seed {seed}: {finding.get('evidence')}"
+            problem = problems.setdefault(str(finding.get("problem")), {**finding, "evidence": evidence, "seeds": []})
+            problem["seeds"].append(seed)
+    text = ", ".join(f"{verdict} in {count} of {formatting.plural(len(states), 'seed')}" for verdict, count in counts)
+    return {
+        "verdict": counts[0][0] if counts else NOT_MONITORED,
+        "verdict_text": f"{text[:1].upper()}{text[1:]}." if text else _VERDICTS[NOT_MONITORED],
+        "findings": list(problems.values()),
+    }
 
 
 def _metric_row(name: str, data: ReportData, known: Any, protocols: Mapping[str, Any]) -> MetricRow:
@@ -203,8 +231,11 @@ def describe_evaluation(one: Mapping[str, Any]) -> dict[str, Any]:
     remarks = one.get("remarks")
     settings = {key: value for key, value in one.items() if isinstance(value, str | int | float) and key not in {"time", "number"}}
     return {
-        "time": one.get("time"),
-        "settings": [(key, _value(key, value)) for key, value in settings.items()],
+        "time": _iso_time(one.get("time")),
+        "settings": [
+            (key, f"{value:,}" if key == "iteration" and isinstance(value, int) else _value(key, value))
+            for key, value in settings.items()
+        ],
         "metrics": [_evaluated_row(name, value, one) for name, value in one["values"].items()],
         "remarks": [*failed, *(remarks if isinstance(remarks, list) else [])],
     }
@@ -238,9 +269,13 @@ def _speed(data: ReportData) -> str:
     if status is None or not status.seconds:
         return ""
     resumed = data.history.resumed[-1] if data.history.resumed else 0
-    since = f" since iteration {resumed:,}" if resumed else ""
     done = status.iteration - resumed + data.history.redone
-    return f", in {formatting.duration(status.seconds)} of training{since} ({formatting.speed(done / status.seconds)})"
+    return f", in {formatting.duration(status.seconds)} of training{_since(data)} ({formatting.speed(done / status.seconds)})"
+
+
+def _since(data: ReportData) -> str:
+    """Where the process that is meant began, if the run was resumed."""
+    return f" since iteration {data.history.resumed[-1]:,}" if data.history.resumed and data.history.resumed[-1] else ""
 
 
 def _text(found: Mapping[str, Any], key: str) -> str:

@@ -62,7 +62,7 @@ class LoadedGenerator:
     def __repr__(self) -> str:
         facts = [f"iteration {self.iteration}", f"values {self.data.shape}", f"noise {self.latent.noise}"]
         facts += [f"labels {self.data.describe_labels()}"] if self.latent.classes else []
-        facts += [f"codes {self.latent.describe_codes()}"] if self.latent.has_codes else []
+        facts += [self.latent.describe_codes()] if self.latent.has_codes else []
         return f"<generator of {self.path.resolve().name}: {'; '.join(facts)}; on {self.device}>"
 
     def __call__(self, latent: Latent) -> Samples:

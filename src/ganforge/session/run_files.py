@@ -240,7 +240,7 @@ def _dataset_facts(plan: RunPlan, trainer: Trainer) -> DatasetFacts:
         if tensor is not None:
             digest.update(tensor.contiguous().cpu().numpy().tobytes())
     classes = f", {spec.classes} classes" if spec.classes else ""
-    profile = f"{len(trainer.batches)} samples of shape {'×'.join(map(str, spec.shape))}{classes}"
+    profile = f"{len(trainer.batches):,} samples of shape {'×'.join(map(str, spec.shape))}{classes}"
     return DatasetFacts(name=component.name, digest=digest.hexdigest()[:32], source=component.id, profile=profile)
 
 
