@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -189,6 +190,80 @@ def test_a_store_that_does_not_answer_is_exit_code_5_and_changes_nothing(folder,
     assert main(["sync", "--tracking-uri", "http://127.0.0.1:9"]) == 5
 
     errors = capsys.readouterr().err
-    assert "points and 0 images not sent to http://127.0.0.1:9" in errors
-    assert "API request" in errors
+    assert "points and 0 images not sent: http://127.0.0.1:9 does not answer: " in errors
+    assert errors.rstrip().endswith("Connection refused")
     assert folder.journal.read_bytes() == journal
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:")
+def test_runs_of_a_project_that_was_renamed_are_still_in_mlflow(folder, tmp_path, capsys, monkeypatch, empty_store):
+    empty_store(tmp_path)
+    assert main(["sync"]) == 0
+    there = tmp_path.with_name(f"{tmp_path.name} renamed")
+    tmp_path.rename(there)
+    monkeypatch.chdir(there)
+    capsys.readouterr()
+
+    assert main(["sync"]) == 0
+    assert capsys.readouterr().out == "MLflow has everything.\n"
+    assert main(["sync", folder.path.name]) == 0
+    assert f"MLflow has all 2 points and 0 images (sqlite:///{there}/mlflow.db)" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:")
+def test_runs_that_mlflow_lost_are_named_and_sent_again_by_the_command_that_is_printed(folder, tmp_path, capsys, empty_store):
+    from mlflow import MlflowClient
+
+    empty_store(tmp_path)
+    assert main(["sync"]) == 0
+    (tmp_path / "mlflow.db").rename(tmp_path / "earlier.db")
+    capsys.readouterr()
+
+    assert main(["sync"]) == 0
+    shown = capsys.readouterr()
+    assert "is no longer in MLflow" in shown.err
+    assert "MLflow has everything" not in shown.out
+    command = shlex.split(shown.err.partition("sends it again: ")[2])
+    assert command[0] == "ganforge"
+    assert main(command[1:]) == 0
+    assert "MLflow has all 2 points" in capsys.readouterr().out
+    run_id = folder.read_json(folder.acknowledged)["run_id"]
+    assert MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_run(run_id).data.metrics["2-eval/wasserstein"] == 0.25
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:")
+def test_another_store_gets_all_runs_though_the_first_one_has_them(folder, tmp_path, capsys, empty_store):
+    other = tmp_path / "other"
+    other.mkdir()
+    for place in (tmp_path, other):
+        empty_store(place)
+    assert main(["sync"]) == 0
+    capsys.readouterr()
+
+    assert main(["sync", "--tracking-uri", "sqlite:///other/mlflow.db"]) == 0
+
+    assert f"MLflow has all 2 points and 0 images (sqlite:///{other}/mlflow.db)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--seeds", "2"], ["verify"], ["check"]])
+def test_a_store_that_can_never_be_is_refused_before_anything_is_created(tmp_path, capsys, command):
+    (tmp_path / "mlflow.db").mkdir()
+    recipe = Path(__file__).parents[2] / "recipes" / "vanilla_ring.toml"
+
+    assert main([command[0], str(recipe), *command[1:]]) == 2
+
+    assert "mlflow.db is a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"notes", "is not an sqlite database"), (b"SQLite format 3\0damaged", "is damaged")]
+)
+def test_doctor_and_ui_say_what_is_wrong_with_the_store(tmp_path, capsys, content, reason):
+    (tmp_path / "mlflow.db").write_bytes(content)
+
+    assert main(["ui", "--no-browser"]) == 2
+    assert f"{tmp_path}/mlflow.db {reason}" in capsys.readouterr().err
+    main(["doctor", "--json"])
+    (store,) = [one for one in json.loads(capsys.readouterr().out)["diagnoses"] if one["part"] == "store"]
+    assert (store["state"], reason in store["text"]) == ("fault", True)

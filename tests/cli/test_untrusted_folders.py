@@ -145,7 +145,7 @@ def test_one_bad_folder_keeps_no_other_from_being_listed_or_sent(shared, waiting
     captured = capsys.readouterr()
     assert f"{shared.path.name} was not sent" in captured.err
     assert f"{waiting.path.name}: MLflow has all" in captured.out
-    (run,) = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["1"])
+    (run,) = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["2"])
     assert run.info.status == "FINISHED"
 
 
@@ -170,7 +170,7 @@ def test_nothing_outside_the_folder_is_sent(waiting, tmp_path, empty_store):
     assert main(["sync", waiting.path.name]) == 0
 
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    (run,) = client.search_runs(["1"])
+    (run,) = client.search_runs(["2"])
     assert client.list_artifacts(run.info.run_id) == []
     assert client.search_logged_models(["1"]) == []
     refused = [json.loads(line)["reason"] for line in (waiting.path / "rejected.jsonl").read_text().splitlines()]
@@ -332,7 +332,7 @@ def test_a_copy_of_a_run_changes_nothing_of_the_original_in_mlflow_but_a_moved_r
 
     client = MlflowClient(f"sqlite:///{empty_store(tmp_path)}")
     assert main(["sync", waiting.path.name]) == 0
-    (original,) = client.search_runs(["1"])
+    (original,) = client.search_runs(["2"])
 
     copy = RunFolder(shutil.copytree(waiting.path, waiting.path.with_name("copy-00000000")))
     append(copy, {"kind": "tag", "key": "pwned", "value": "yes"}, {"kind": "end", "status": "FAILED"})
@@ -343,7 +343,7 @@ def test_a_copy_of_a_run_changes_nothing_of_the_original_in_mlflow_but_a_moved_r
     kept = client.get_run(original.info.run_id)
     assert kept.info.status == "FINISHED"
     assert "pwned" not in kept.data.tags
-    runs = client.search_runs(["1"])
+    runs = client.search_runs(["2"])
     assert len(runs) == 2  # the copy has one of its own, and finds it again
     shutil.rmtree(copy.path)
 
@@ -351,7 +351,7 @@ def test_a_copy_of_a_run_changes_nothing_of_the_original_in_mlflow_but_a_moved_r
     append(moved, {"kind": "tag", "key": "moved", "value": "yes"})
     assert main(["sync", str(moved.path)]) == 0
     assert client.get_run(original.info.run_id).data.tags["moved"] == "yes"
-    assert len(client.search_runs(["1"])) == 2
+    assert len(client.search_runs(["2"])) == 2
 
 
 def broken_image(folder):

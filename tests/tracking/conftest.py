@@ -5,10 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ import pytest
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.run_metadata import DatasetFacts, StartRecord
+from ganforge.tracking.tracking_store import resolve_store
+from ganforge.tracking.uploader import upload
 
 
 class Trainer:
@@ -96,6 +100,24 @@ def new_trainer(tmp_path_factory):
 def uri(tmp_path, empty_store):
     """URI of a fresh sqlite store."""
     return f"sqlite:///{empty_store(tmp_path)}"
+
+
+@pytest.fixture
+def deliver_to():
+    """Delivers a run that is over to a store, in this process."""
+
+    def run(folder, uri, *, drain_timeout=1.0):
+        over = threading.Event()
+        over.set()
+        return upload(folder, resolve_store(uri), over, drain_timeout=drain_timeout)
+
+    return run
+
+
+@pytest.fixture
+def deliver(uri, deliver_to):
+    """Delivers a run that is over to the fresh store."""
+    return partial(deliver_to, uri=uri)
 
 
 def journal_key(key):

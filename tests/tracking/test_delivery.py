@@ -13,6 +13,7 @@ from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.delivery import Acknowledgement, Delivery, PendingUploads, count_pending
 from ganforge.tracking.mlflow_sink import RefusedError, UnreachableError
+from ganforge.tracking.tracking_store import Store
 
 
 class Memory:
@@ -21,6 +22,7 @@ class Memory:
     def __init__(self, *, fail_after=None, refuse=lambda point: False):
         self.rows = set()
         self.calls = []
+        self.run_id = None  # of a run that takes the place of the acknowledged one
         self._left = math.inf if fail_after is None else fail_after
         self._refuse = refuse
 
@@ -32,7 +34,7 @@ class Memory:
 
     def open_run(self, start, run_id):
         self._call("begin", start.run_id)
-        return "1", run_id or "m1"
+        return "1", self.run_id or run_id or "m1"
 
     def describe_run(self, start):
         self._call("describe", dict(start.params))
@@ -126,7 +128,7 @@ def test_delivering_again_sends_nothing(trainer, desk):
 
     desk.deliver(final=True)
 
-    assert desk.sink.calls == before
+    assert [call for call in desk.sink.calls if call[0] != "begin"] == before[1:]  # it only finds the run
 
 
 def test_before_the_trainer_has_written_anything_nothing_happens(folder, desk):
@@ -505,7 +507,9 @@ def test_values_measured_again_after_the_end_get_names_of_their_own_and_leave_th
 
 
 def test_an_acknowledgement_comes_back_as_it_was_saved(tmp_path):
-    ack = Acknowledgement("sqlite:///x", "1", "abc", True, 10, 8, 64, {"loss/total": 4}, {"images/samples": 0}, "KILLED", 5, 1, 0)
+    ack = Acknowledgement(
+        "sqlite:///x", "../x", "1", "abc", True, 10, 8, 64, {"loss/total": 4}, {"images/samples": 0}, "KILLED", 5, 1, 0
+    )
 
     RunFolder(tmp_path).write_json(tmp_path / "acknowledged.json", asdict(ack))
 
@@ -521,9 +525,94 @@ def test_a_missing_or_damaged_acknowledgement_acknowledges_nothing(tmp_path, con
     assert Acknowledgement.load(path) == Acknowledgement()
 
 
-def test_another_store_starts_again_with_the_same_windows():
-    ack = Acknowledgement(store="sqlite:///x", run_id="abc", offset=10, width=64, highest={"loss": 4})
+def test_another_store_starts_again_with_the_same_windows(folder, tmp_path):
+    ack = Acknowledgement(store="http://x", run_id="abc", offset=10, width=64, highest={"loss": 4})
 
-    assert ack.for_store("sqlite:///x") == ack
-    assert ack.for_store("http://y") == Acknowledgement(store="http://y", width=64)
-    assert Acknowledgement().for_store("http://y") == Acknowledgement(store="http://y")
+    assert ack.for_store(Store("http://x"), folder) == ack
+    assert ack.for_store(Store("http://y"), folder) == Acknowledgement(store="http://y", width=64)
+    assert Acknowledgement().for_store(Store("http://y"), folder) == Acknowledgement(store="http://y")
+
+
+def test_a_database_that_was_moved_with_its_run_is_the_same_store(folder, tmp_path):
+    database = Store(f"sqlite:///{tmp_path}/mlflow.db")
+    ack = Acknowledgement(run_id="abc", offset=10).for_store(database, folder)
+    moved = RunFolder(tmp_path.with_name("moved") / folder.path.relative_to(tmp_path))
+
+    there = Store(f"sqlite:///{tmp_path.with_name('moved')}/mlflow.db")
+    assert ack.belongs_to(there, moved)
+    assert ack.for_store(there, moved).offset == 10
+    assert not ack.belongs_to(Store(f"sqlite:///{tmp_path.with_name('moved')}/other.db"), moved)
+    assert not ack.belongs_to(Store("http://y"), moved)
+
+
+def last_points(desk):
+    """The newest value of each metric, as MLflow shows it, with its step."""
+    newest = {}
+    for key, step, ms, value in desk.sink.rows:
+        newest[key] = max(newest.get(key, (-1, -1, 0.0)), (step, ms, value))
+    return {key: (step, value) for key, (step, _, value) in newest.items()}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"reason": "process vanished at iteration ~128", "iteration": 128},  # `ganforge runs` knows the last heartbeat only
+        {"reason": "interrupted at once", "exit_code": 130},
+        None,
+    ],
+)
+def test_a_run_that_was_killed_sends_no_old_value_at_a_later_step(trainer, desk, end):
+    trainer.begin()
+    trainer.evaluate(0, wasserstein=9.0)
+    trainer.steps(1, 256)
+    trainer.evaluate(200, wasserstein=0.4)
+    if end:
+        trainer.record("end", status="KILLED", **end)
+
+    desk.deliver(final=True)
+
+    assert last_points(desk)["eval/wasserstein"] == (200, 0.4)
+    assert last_points(desk)["loss/generator/total"][0] == 256
+    rows = [(key, step) for key, step, *_ in desk.sink.rows]
+    assert len(rows) == len(set(rows))
+
+
+def test_a_run_that_vanished_after_a_return_shows_its_last_values(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 256)
+    trainer.evaluate(200, wasserstein=9.0)
+    desk.deliver()
+    trainer.record("rollback", iteration=100, reached=256, reason="divergence")
+    trainer.evaluate(150, wasserstein=0.4)
+
+    desk.deliver(final=True)
+
+    assert last_points(desk)["eval/wasserstein"] == (200, 0.4)
+
+
+def test_values_that_a_resume_changed_are_a_tag(trainer, desk):
+    trainer.begin()
+    for iteration, values in ((100, {"train.iterations": ("100", "200")}), (200, {"train.iterations": ("200", "300")})):
+        trainer.record("changed", iteration=iteration, values=values)
+    trainer.end()
+
+    desk.deliver(final=True)
+
+    changes = [value for key, value in desk.sink.named("tag") if key == "ganforge.changed"]
+    assert changes[-1] == "train.iterations from 100 to 200 at iteration 100\ntrain.iterations from 200 to 300 at iteration 200"
+
+
+def test_a_run_that_the_store_lost_is_sent_again_from_the_beginning(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 300)
+    trainer.picture(300)
+    trainer.end()
+    desk.deliver(final=True)
+    sent, desk.sink.rows = desk.sink.rows, set()
+
+    desk.sink.run_id = "another"  # the store has a new run instead of the acknowledged one
+    desk.deliver(final=True)
+
+    assert desk.sink.rows == sent
+    assert [call[0] for call in desk.sink.calls].count("image") == 2
+    assert desk.ack.run_id == "another"

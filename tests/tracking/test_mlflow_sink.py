@@ -19,9 +19,9 @@ from ganforge.core.findings import Finding, report
 from ganforge.core.redaction import HIDDEN
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
-from ganforge.tracking.mlflow_sink import artifact_key, cut, metric_key, one_line
+from ganforge.tracking.mlflow_sink import MlflowSink, UnreachableError, artifact_key, cut, metric_key, one_line
 from ganforge.tracking.run_metadata import DatasetFacts
-from ganforge.tracking.tracking_store import resolve_store
+from ganforge.tracking.tracking_store import Store, resolve_store
 from ganforge.tracking.uploader import upload
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:")  # MLflow's and SQLAlchemy's own
@@ -31,18 +31,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:")  # MLflow
 def _quick_answers(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-
-
-@pytest.fixture
-def deliver(uri):
-    """Delivers a run that is over, in this process."""
-
-    def run(folder, *, drain_timeout=1.0):
-        over = threading.Event()
-        over.set()
-        return upload(folder, resolve_store(uri), over, drain_timeout=drain_timeout)
-
-    return run
 
 
 def whole_run(trainer):
@@ -298,25 +286,112 @@ def test_a_child_and_its_parent_find_each_other_whoever_comes_first(new_trainer,
     assert tags["mlflow.parentRunId"] == read_back(uri, parent.start.run_id).run.info.run_id
 
 
-def test_a_run_that_the_user_deleted_stays_deleted(trainer, deliver, uri, read_back):
+@pytest.mark.parametrize("what", ["run", "experiment"])
+def test_a_run_that_the_user_deleted_stays_deleted(trainer, deliver, uri, read_back, what):
     trainer.begin()
     trainer.steps(1, 600)
     deliver(trainer.folder)
     record = read_back(uri, trainer.start.run_id)
-    record.client.delete_run(record.run.info.run_id)
+    info = record.run.info
+    record.client.delete_run(info.run_id) if what == "run" else record.client.delete_experiment(info.experiment_id)
     trainer.record("resume", iteration=600)
     trainer.steps(601, 1200)
 
     state = deliver(trainer.folder)
 
     assert state.phase == "stopped"
-    assert record.client.get_run(record.run.info.run_id).info.lifecycle_stage == "deleted"
+    assert record.client.get_run(info.run_id).info.lifecycle_stage == "deleted"
 
     remedy = state.message.partition("restore it: ")[2]
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     subprocess.run(remedy, shell=True, check=True, capture_output=True, env=environ)
     assert deliver(trainer.folder).phase == "done"
     assert 1200 in {step for step, _ in read_back(uri, trainer.start.run_id).points["loss/generator/total"]}
+
+
+def test_a_run_that_is_gone_for_good_is_sent_again_completely(trainer, deliver, uri, read_back, empty_store, tmp_path):
+    whole_run(trainer)
+    deliver(trainer.folder)
+    before = read_back(uri, trainer.start.run_id)
+    other = tmp_path / "exchanged"
+    other.mkdir()
+    empty_store(other)
+    acknowledged = trainer.folder.read_json(trainer.folder.acknowledged)
+    trainer.folder.write_json(trainer.folder.acknowledged, {**acknowledged, "store": f"sqlite:///{other}/mlflow.db"})
+
+    deliver(trainer.folder, uri=f"sqlite:///{other}/mlflow.db")
+
+    after = read_back(f"sqlite:///{other}/mlflow.db", trainer.start.run_id)
+    assert repr(after.points) == repr(before.points)
+    assert (after.images, after.status, after.run.data.params) == (before.images, before.status, before.run.data.params)
+
+
+@pytest.mark.parametrize("name", ["100% done", "a%41b", "what?", "run#7", "it's", "空 白", "a;b&c=d+e"])
+def test_projects_of_any_name_are_tracked(trainer, deliver_to, read_back, empty_store, tmp_path, monkeypatch, name):
+    project = tmp_path / name
+    project.mkdir()
+    empty_store(project)
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    trainer.begin()
+    trainer.picture(0)
+    trainer.end()
+    store = resolve_store()
+    assert store.database == project / "mlflow.db"
+
+    state = deliver_to(trainer.folder, None)
+
+    assert state.phase == "done", state.message
+    assert read_back(store.uri, trainer.start.run_id).images == [("images/samples", 0)]
+    assert {path.name for path in project.iterdir()} == {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
+
+
+LOGIN = "log in with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+POOL = "HTTPConnectionPool(host='127.0.0.1', port=1): Max retries exceeded with url: /api (Caused by {})"
+ANSWERS = {
+    "refused": (
+        POOL.format("NewConnectionError(\"HTTPConnection(host='127.0.0.1', port=1): Failed to connect: [Errno 111] Refused\")"),
+        "http://x does not answer: Failed to connect: [Errno 111] Refused",
+    ),
+    "unknown name": (
+        POOL.format("NameResolutionError(\"HTTPConnection(host='x', port=1): Failed to resolve 'x' ([Errno -2] unknown)\")"),
+        "http://x does not answer: Failed to resolve 'x' ([Errno -2] unknown)",
+    ),
+    "failing server": (
+        POOL.format("ResponseError('too many 500 error responses')"),
+        "http://x does not answer: too many 500 error responses",
+    ),
+    "no TLS": (
+        POOL.format("SSLError(SSLError(1, '[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)'))"),
+        "http://x does not use TLS: write http:// instead of https://",
+    ),
+    "no login": (
+        "API request to endpoint /a failed with error code 401 != 200. Response body: '<html>\n</html>'",
+        f"http://x refused the login (status 401): {LOGIN}",
+    ),
+    "another server": (
+        "API request to endpoint was successful but the response body was not in a valid JSON format. Response body: '<html>'",
+        "http://x is not an MLflow server: it answered with something other than JSON",
+    ),
+    "SQL": (
+        "(psycopg.OperationalError) the server\nis in recovery\n[SQL: SELECT a\nFROM b]\n(Background on this error at: u)",
+        "(psycopg.OperationalError) the server is in recovery",
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "shown"), ANSWERS.values(), ids=ANSWERS)
+def test_errors_of_libraries_become_one_line(monkeypatch, message, shown):
+    from mlflow import MlflowClient, MlflowException
+
+    def failing(*_, **__):
+        raise MlflowException(message)
+
+    monkeypatch.setattr(MlflowClient, "search_experiments", failing)
+    with pytest.raises(UnreachableError) as caught:
+        MlflowSink(Store("http://x")).connect()
+
+    assert str(caught.value) == shown
 
 
 def test_a_deleted_experiment_stays_deleted_and_the_run_goes_to_a_new_one(new_trainer, deliver, uri, read_back):
@@ -384,7 +459,7 @@ def test_a_database_that_another_process_locks_is_waited_for(trainer, deliver, u
     release.start()
     whole_run(trainer)
 
-    state = deliver(trainer.folder)
+    state = deliver(trainer.folder, drain_timeout=20.0)
 
     release.join()
     connection.close()

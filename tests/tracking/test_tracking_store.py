@@ -87,6 +87,98 @@ def test_an_absolute_sqlite_path_stays():
     assert resolve_store("sqlite:////data/gan.db").database == Path("/data/gan.db")
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://127.0.0.1:5000",
+        "https://mlflow.example.org/team",
+        "databricks",
+        "databricks://profile",
+        "postgresql://me@host:5432/runs",
+        "postgresql+psycopg2://me@host/runs",
+        "mysql+pymysql://me@host/runs",
+        "mssql+pyodbc://me@host/runs",
+    ],
+)
+def test_every_kind_that_mlflow_takes_is_taken(uri):
+    assert resolve_store(uri).uri == uri
+
+
+@pytest.mark.parametrize(
+    "uri", ["SQLite:///runs.db", "sqlite+pysqlite:///runs.db", "sqlite:////{folder}/runs.db", "sqlite:///~/runs.db"]
+)
+def test_every_way_to_write_an_sqlite_file_is_that_file(tmp_path, monkeypatch, uri):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert resolve_store(uri.format(folder=str(tmp_path).lstrip("/")), folder=tmp_path).database == tmp_path / "runs.db"
+
+
+@pytest.mark.parametrize(
+    ("uri", "remedy"),
+    [
+        ("localhost:5000", "write http://localhost:5000"),
+        ("127.0.0.1:5000", "write http://127.0.0.1:5000"),
+        ("htp://localhost:5000", "did you mean 'http'?"),
+        ("postgres://me:canary@host/runs", "did you mean 'postgresql'?"),
+        ("s3://bucket/runs", "kinds: sqlite, http, https, databricks, postgresql, mysql, mssql"),
+        ("uc:http://localhost:8080", "kinds: sqlite"),
+        ("http://", "such as http://127.0.0.1:5000"),
+        ("http:/localhost:5000", "such as http://127.0.0.1:5000"),
+        ("http://localhost:port", "such as http://127.0.0.1:5000"),
+        ("http://local host:5000", "such as http://127.0.0.1:5000"),
+        ("http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning", "write http://127.0.0.1:5000/"),
+        ("runs.db", "write sqlite:////"),
+    ],
+)
+def test_what_mlflow_does_not_take_is_refused_with_what_to_write(uri, remedy):
+    with pytest.raises(UsageError) as caught:
+        resolve_store(uri)
+
+    assert remedy in str(caught.value.remedy)
+    assert "canary" not in str(caught.value)
+    if remedy.startswith("write "):
+        assert resolve_store(caught.value.remedy.removeprefix("write ")).uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "remedy"),
+    [
+        ("mssql://me:canary@host/runs", "pip install pyodbc"),
+        ("mysql://me:canary@host/runs", "pip install mysqlclient"),
+        ("postgresql+nothing://me:canary@host/runs", "postgresql://user:password@host:5432/name"),
+        ("postgresql://me:canary@host:port/runs", "postgresql://user:password@host:5432/name"),
+    ],
+)
+def test_databases_without_a_driver_or_a_readable_address_are_refused_before_training(uri, remedy):
+    with pytest.raises(UsageError) as caught:
+        resolve_store(uri).check()
+
+    assert remedy in str(caught.value.remedy)
+    assert "canary" not in str(caught.value)
+
+
+def test_the_file_store_is_taken_if_mlflow_may_use_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+
+    for uri in ("./mlruns", "file:mlruns", (tmp_path / "mlruns").as_uri()):
+        assert resolve_store(uri, folder=tmp_path).uri == (tmp_path / "mlruns").as_uri()
+
+
+def test_a_file_that_can_never_be_a_store_is_refused_before_training(tmp_path):
+    (tmp_path / "mlflow.db").mkdir()
+
+    with pytest.raises(UsageError, match=r"mlflow\.db is a folder"):
+        resolve_store(folder=tmp_path).check()
+
+
+def test_the_default_store_may_be_out_of_reach_for_now(tmp_path):
+    nowhere = Path("/sys")
+    resolve_store(folder=nowhere).check()
+
+    with pytest.raises(UsageError, match="/sys cannot be written"):
+        resolve_store("sqlite:////sys/mlflow.db").check()
+
+
 @pytest.mark.parametrize("uri", ["./mlruns", "file:./mlruns", "/data/mlruns", "sqlite:///", "sqlite://", "sqlite:///:memory:"])
 def test_stores_that_cannot_work_are_refused_with_a_remedy(uri):
     with pytest.raises(UsageError) as caught:

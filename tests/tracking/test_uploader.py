@@ -143,7 +143,7 @@ def test_a_server_that_is_killed_freezes_and_comes_back_misses_nothing_and_gets_
     trainer.steps(301, 600)
     trainer.picture(600)
     wait_for(lambda: phase(folder) == "unreachable")
-    assert "API request" in states.read_state(folder).message
+    assert "does not answer" in states.read_state(folder).message
 
     server.start()
     wait_for(lambda: phase(folder) == "uploading")

@@ -35,10 +35,14 @@ def check(
     """
     from ganforge.build.blueprint import resolve_recipe
     from ganforge.recipe.reader import read_recipe
+    from ganforge.tracking.tracking_store import resolve_store
 
     try:
         source = read_recipe(recipe, overrides or ())
         blueprint = resolve_recipe(source, load_registry())
+        store = resolve_store()
+        if blueprint.recipe.tracking.mode != "off":
+            store.check()
         trainer, shape_warnings = _build(source, blueprint) if shapes else (None, [])
         read = _read_data(source, blueprint) if data and not shapes and _has_files(blueprint) else None
     except GanforgeError as error:

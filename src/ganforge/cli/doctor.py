@@ -145,14 +145,15 @@ def _torch() -> Iterator[Diagnosis]:
 
 def _mlflow(folder: Path) -> Iterator[Diagnosis]:
     from ganforge.tracking import tracking_store
+    from ganforge.tracking.mlflow_database import find_fault
 
     yield Diagnosis("mlflow", "ok", metadata.version("mlflow"))
     store = tracking_store.resolve_store(folder=folder)
     source = f"{store.shown} (from {store.origin})"
     if store.is_http:
         yield _server(store.uri, source)
-    elif store.database is not None and not _writable(store.database):
-        yield Diagnosis("store", "fault", f"{source} cannot be written", "set MLFLOW_TRACKING_URI to a writable location")
+    elif store.database is not None and (fault := find_fault(store.database)):
+        yield Diagnosis("store", "fault", f"{source}: {fault.reason}", fault.remedy)
     else:
         yield Diagnosis("store", "ok", source)
 

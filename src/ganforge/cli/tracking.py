@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,7 @@ def ui(
     """Start the MLflow UI and print links to your experiments. Ctrl-C stops it."""
     from rich.console import Console
 
+    from ganforge.tracking.mlflow_sink import UnreachableError, prepared, set_environment
     from ganforge.tracking.server import LOOPBACK, checked_port, experiments, free_port, run_server
     from ganforge.tracking.tracking_store import Store, resolve_store
 
@@ -46,6 +48,12 @@ def ui(
             f"{store.database} does not exist yet",
             remedy="train a recipe first, or name the store with --tracking-uri sqlite:////path/to/mlflow.db",
         )
+    set_environment(own_process=True)
+    try:
+        with prepared(store):
+            pass
+    except UnreachableError as error:
+        raise UsageError(str(error), remedy="see 'ganforge doctor'") from error
     if host not in {LOOPBACK, "localhost"}:
         console.warning(
             f"listening on {host}: MLflow has no login, so anyone who can reach this machine can read and change every run"
@@ -85,13 +93,14 @@ def sync(
     from ganforge.runs.run_index import find, run_folders
 
     found = [find(name, runs_dir) for name in runs] if runs else [run.folder for run in run_folders(runs_dir)]
+    lost = [] if runs or tracking_uri else [folder for folder in found if _is_lost(folder)]
     delivered, failed = _deliver(found, tracking_uri, quiet=as_json, every=not runs)
     if as_json:
         errors = [{"run": folder.path.name, "folder": folder.path, "error": str(error)} for folder, error in failed.items()]
         console.print_json({"runs": [*(_to_plain(folder, summary) for folder, summary in delivered.items()), *errors]})
     elif not found:
         console.note(f"no runs in {runs_dir.absolute()}; name another folder with --runs-dir")
-    elif not delivered and not failed:
+    elif not delivered and not failed and not lost:
         console.success("MLflow has everything.")
     if any(summary.pending for summary in delivered.values()):
         raise typer.Exit(5)  # MLflow could not be written
@@ -109,7 +118,7 @@ def _deliver(
     failed: dict[RunFolder, GanforgeError] = {}
     for folder in folders:
         try:
-            if every and not _waits(folder):
+            if every and not _waits(folder, uri):
                 continue
             console.note(f"{folder.path.name}: sending")
             delivered[folder] = deliver(folder, uri)
@@ -152,15 +161,27 @@ def _show(store: Store, found: Sequence[tuple[str, str]], *, browser: bool) -> N
         webbrowser.open((store.link(found[0][0]) if found else None) or start)
 
 
-def _waits(folder: RunFolder) -> bool:
+def _waits(folder: RunFolder, uri: str | None) -> bool:
     """Whether a run has unsent data; a running one has its own uploader."""
     from ganforge.tracking.delivery import count_pending
+    from ganforge.tracking.tracking_store import resolve_store
 
     folder.check()
     if folder.holder() is not None:
         console.note(f"{folder.path.name} is running and sends its own data")
         return False
-    return bool(count_pending(folder))
+    return bool(count_pending(folder, resolve_store(uri) if uri else None))
+
+
+def _is_lost(folder: RunFolder) -> bool:
+    """Whether MLflow does not have the run any more: the user may have removed it, so it is only sent if it is named."""
+    from ganforge.tracking.supervisor import is_missing
+
+    if not is_missing(folder):
+        return False
+    command = f"ganforge sync {shlex.quote(str(folder.path))}"
+    console.note(f"{folder.path.name} is no longer in MLflow; this sends it again: {command}")
+    return True
 
 
 def _print(folder: RunFolder, summary: UploadSummary) -> None:
@@ -170,8 +191,8 @@ def _print(folder: RunFolder, summary: UploadSummary) -> None:
             f"{name}: MLflow refused {formatting.plural(accepted.rejected, 'record')}; see {folder.path / 'rejected.jsonl'}"
         )
     if pending:
-        reason = f"{summary.store.shown}: {summary.message or 'it does not answer'}"
-        console.warning(f"{name}: {_amounts(pending.points, pending.images)} not sent to {reason}")
+        reason = summary.message or f"{summary.store.shown} does not answer"
+        console.warning(f"{name}: {_amounts(pending.points, pending.images)} not sent: {reason}")
         return
     console.success(f"{name}: MLflow has all {_amounts(accepted.points, accepted.pictures)} ({summary.store.shown})")
     if summary.link:

@@ -32,6 +32,7 @@ from ganforge.runs.run_index import find_trained
 from ganforge.storage import checkpoints
 from ganforge.storage.journal import read_kinds
 from ganforge.storage.run_folder import RunFolder, data_folders
+from ganforge.tracking.tracking_store import resolve_store
 
 if TYPE_CHECKING:
     from ganforge.build.builder import Folders
@@ -122,12 +123,7 @@ def prepare(options: Options) -> RunPlan:
         check_installed(given, options.locked)
     if former and resumed:
         _check_resumed(resumed, installed_differences(former, resumed.path), unlocked=options.unlocked)
-    registry = load_plugins()
-    if registry.warning:
-        _log.warning(registry.warning)
-    blueprint = resolve_recipe(source, registry)
-    for warning in blueprint.warnings:
-        _log.warning(str(warning))
+    blueprint = _resolve(source, options)
     plan = RunPlan(source, blueprint, resumed, _changed(blueprint, resumed) if resumed else {}, options.overrides)
     if given or former:
         now = make_lock(blueprint, plan.recipe_folder)
@@ -136,6 +132,17 @@ def prepare(options: Options) -> RunPlan:
         if former and resumed:
             _check_resumed(resumed, part_differences(former, now), unlocked=options.unlocked)
     return plan
+
+
+def _resolve(source: RecipeSource, options: Options) -> Blueprint:
+    """Resolve the recipe and log the warnings; a store that MLflow can never accept is refused."""
+    registry = load_plugins()
+    blueprint, store = resolve_recipe(source, registry), resolve_store(options.tracking_uri)
+    if blueprint.recipe.tracking.mode != "off":
+        store.check()
+    for warning in filter(None, (registry.warning, *map(str, blueprint.warnings))):
+        _log.warning(warning)
+    return blueprint
 
 
 def _check_resumed(run: RunFolder, differences: Sequence[LockDifference], *, unlocked: bool) -> None:

@@ -36,7 +36,6 @@ from ganforge.terminal.run_state import ProgressUI
 from ganforge.terminal.text_layout import print_text
 from ganforge.tracking.mlflow_model import library_requirements
 from ganforge.tracking.supervisor import Supervisor, UploadSummary, supervise
-from ganforge.tracking.tracking_store import resolve_store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,7 +72,6 @@ def run(options: Options, console: Console) -> Result:
     Nothing is created before the recipe is valid and every part is built. The run then ends as finished, stopped (``KILLED`` in
     MLflow), diverged or failed (``FAILED``); ``status.json`` says which. The live view and messages go to ``console``.
     """
-    resolve_store(options.tracking_uri)  # an invalid URI is refused before anything is built
     show = partial(print_text, console)
     with graceful_signals() as stop, show_messages(show) as messages:
         plan = prepare(options)

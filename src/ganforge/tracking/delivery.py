@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -25,9 +25,10 @@ from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.metric_buffer import MetricBuffer, Point, finite_or_nan, surviving_values
 from ganforge.tracking.mlflow_sink import MlflowSink, Refusal, RefusedError, UnreachableError, isolate_refused
 from ganforge.tracking.run_metadata import StartRecord, health_tags
+from ganforge.tracking.tracking_store import Store
 
 BATCH = 500  # metrics per request: sending a batch a second time costs thirteen times as much as the first time
-_ENDING = ("ganforge.end_reason", "ganforge.error", "ganforge.exit_code", "ganforge.reaped")
+_ENDING = tuple(f"ganforge.{key}" for key in ("end_reason", "error", "exit_code", "reaped", "degraded"))
 Rejection = dict[str, object]  # a record that the store refused for good: what, reason, unix ms and, for a metric, its value
 
 
@@ -40,6 +41,7 @@ class Acknowledgement:
     """
 
     store: str = ""  # the store that accepted, without login; another store starts again
+    place: str | None = None  # its sqlite file as seen from the run folder: the project may be moved or copied
     experiment_id: str | None = None
     run_id: str | None = None
     described: bool = False  # whether params, tags, data set and first artifacts were accepted
@@ -63,9 +65,18 @@ class Acknowledgement:
         except (OSError, ValueError):
             return cls()
 
-    def for_store(self, store: str) -> Acknowledgement:
-        """This one; for another store, one that acknowledges nothing but keeps the windows, so that points stay the same rows."""
-        return replace(self, store=store) if self.store in {"", store} else Acknowledgement(store=store, width=self.width)
+    def belongs_to(self, store: Store, folder: RunFolder) -> bool:
+        """Whether it is about this store."""
+        return self.store == store.shown or (self.place is not None and self.place == store.place(folder.path))
+
+    def for_store(self, store: Store, folder: RunFolder) -> Acknowledgement:
+        """This one, or nothing acknowledged if it is about another store."""
+        known = self if not self.store or self.belongs_to(store, folder) else self.nothing()
+        return replace(known, store=store.shown, place=store.place(folder.path))
+
+    def nothing(self) -> Acknowledgement:
+        """Nothing acknowledged, but with the same windows, so that points stay the same rows."""
+        return Acknowledgement(store=self.store, place=self.place, width=self.width)
 
 
 class Delivery:
@@ -84,30 +95,32 @@ class Delivery:
         reject: Callable[[Rejection], None],
     ) -> None:
         self.folder = folder
-        self.ack = ack
         self._saved = ack
         self._sink = sink
         self._save = save
         self._store_rejection = reject
-        self._position = ack.offset
         self._start: StartRecord | None = None
+        self._begin(ack)
+
+    def _begin(self, ack: Acknowledgement) -> None:
+        self.ack = ack
+        self._position = ack.offset
         self._buffer = MetricBuffer(ack.width, ack.highest)
-        self._ended = ack.status is not None  # whether the journal's last word about the run's life is its end
+        self._ended = ack.status is not None  # whether the journal's last record about the run's life is its end
 
     def upload_pending(self, *, final: bool = False) -> None:
         """Deliver everything that the journal holds now; after an error, drop this delivery.
 
         If it is ``final``, windows that are still open are sent too, and a run without an ``end`` record is marked KILLED.
         """
-        for end, record in journal.read(self.folder.journal, self._position):
+        if final or any(journal.read(self.folder.journal, self._position)):
             self._open_run()
+        for end, record in journal.read(self.folder.journal, self._position):
             self._handle(self._position, end, record)
             self._position = end
             self._choose_width()
             while len(self._buffer.waiting) >= BATCH:
                 self._send_batch()
-        if final and not self._ended and self._position:  # everything was delivered except how the run ended
-            self._open_run()
         if self._start is None:
             return  # the journal has nothing new, or is still empty
         if final:
@@ -117,8 +130,8 @@ class Delivery:
             self._mark_vanished()
 
     def _open_run(self) -> None:
-        """Find or create the run of the journal's start record."""
-        if self._start is not None:
+        """Find or create the run of the journal's start record. If the run that was acknowledged is gone, begin again."""
+        if self._start is not None or not self.folder.journal.exists() or not self.folder.journal.stat().st_size:
             return
         first = next((record for _, record in journal.read(self.folder.journal)), {})
         if first.get("kind") != "start":  # damaged: the run folder still identifies the run
@@ -133,6 +146,8 @@ class Delivery:
         start = replace(start, tags={**start.tags, **origin})
         experiment_id, run_id = self._sink.open_run(start, self.ack.run_id)
         self._start = start
+        if self.ack.run_id not in {None, run_id}:
+            self._begin(self.ack.nothing())
         if not self.ack.described:
             for what, reason in self._sink.describe_run(start):
                 self._reject(what, reason)
@@ -190,6 +205,7 @@ class Delivery:
             "tag": self._set_tags,
             "health": self._set_tags,
             "model": self._log_model,
+            "changed": self._set_changed,
             "resume": self._resume,
             "rollback": self._roll_back,
             "end": self._end,
@@ -217,6 +233,15 @@ class Delivery:
         for key, value in tags.items():
             self._sink.set_tag(key, mask(key, value))
 
+    def _set_changed(self, _record: dict[str, Any]) -> None:
+        """Values of the recipe that a resume changed: MLflow cannot change the parameters."""
+        lines = [
+            f"{key} from {before} to {after} at iteration {each['iteration']}"
+            for each in journal.read_kinds(self.folder.journal, "changed")
+            for key, (before, after) in each["values"].items()
+        ]
+        self._sink.set_tag("ganforge.changed", mask_text("\n".join(lines)))
+
     def _log_model(self, record: dict[str, Any]) -> None:
         self._send()  # metrics first, so that MLflow can link them
         self._sink.log_model(self.folder.inside(record["path"]), record)
@@ -239,26 +264,23 @@ class Delivery:
 
     def _end(self, record: dict[str, Any]) -> None:
         self._end_windows(record["kind"])
-        self._send()
-        self._buffer.waiting.extend(self._final_points(record))
-        self._send()
+        self._send_final_points(record["ms"])
         for key in ("reason", "error", "exit_code"):
             if record.get(key) is not None:
                 self._sink.set_tag(f"ganforge.{'end_reason' if key == 'reason' else key}", mask_text(str(record[key])))
         self._sink.set_status(record["status"], record["ms"])
         self.ack = replace(self.ack, status=record["status"])
 
-    def _final_points(self, record: dict[str, Any]) -> Iterator[Point]:
-        """The last values again, at the highest iteration sent, for a run that rolled back and ended before it caught up.
+    def _send_final_points(self, ms: int) -> None:
+        """Send the last values again, at the highest iteration sent, if the run ended before it reached that again after a return.
 
         MLflow cannot remove points, and shows the one of the highest step, then the latest time, as a metric's value.
         """
-        highest, last = self.ack.highest, record.get("iteration")
-        if not isinstance(last, int) or last >= max(highest.values(), default=0):
-            return
-        for key, (iteration, value) in surviving_values(self.folder.journal, last).items():
-            if iteration < (step := highest.get(key, iteration)):
-                yield Point(key, step, record["ms"], finite_or_nan(value), self._position)
+        self._send()
+        for key, (iteration, value) in surviving_values(self.folder.journal).items():
+            if iteration < (step := self.ack.highest.get(key, iteration)):
+                self._buffer.waiting.append(Point(key, step, ms, finite_or_nan(value), self._position))
+        self._send()
 
     def _end_windows(self, kind: str) -> None:
         """Close all windows where the run ends or continues elsewhere; none may span such a place, wherever reading starts."""
@@ -267,9 +289,11 @@ class Delivery:
 
     def _mark_vanished(self) -> None:
         last = max([self._buffer.last_iteration, *self.ack.highest.values()])
+        ms = int(self.folder.journal.stat().st_mtime * 1000)  # it may have vanished long ago
+        self._send_final_points(ms)
         self._sink.set_tag("ganforge.reaped", "true")
         self._sink.set_tag("ganforge.end_reason", f"process vanished at iteration ~{last}")
-        self._sink.set_status("KILLED", int(self.folder.journal.stat().st_mtime * 1000))  # it may have vanished long ago
+        self._sink.set_status("KILLED", ms)
         self._ended = True
         self._acknowledge(replace(self.ack, status="KILLED"))
 
@@ -296,11 +320,12 @@ class PendingUploads:
         return bool(self.points or self.images or self.others)
 
 
-def count_pending(folder: RunFolder) -> PendingUploads:
-    """Count what ``ganforge sync`` would send, without MLflow and without a network."""
+def count_pending(folder: RunFolder, store: Store | None = None) -> PendingUploads:
+    """Count what ``ganforge sync`` would send, to ``store`` or where the run was sent before, without MLflow and a network."""
     sink = _CountingSink()
+    ack = Acknowledgement.load(folder.acknowledged)
+    ack = ack.for_store(store, folder) if store else ack
     with suppress(UnreachableError):  # the journal does not identify the run
-        ack = Acknowledgement.load(folder.acknowledged)
         Delivery(folder, sink, ack, save=lambda _: None, reject=lambda _: None).upload_pending(final=True)
     return PendingUploads(**sink.counts)
 

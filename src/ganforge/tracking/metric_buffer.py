@@ -191,14 +191,14 @@ def finite_or_nan(value: float) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def surviving_values(path: Path, until: int) -> dict[str, tuple[int, float]]:
-    """By metric, iteration and value of the latest point up to an iteration; of repeated iterations, only the last one counts."""
+def surviving_values(path: Path) -> dict[str, tuple[int, float]]:
+    """By metric, iteration and value of the latest point that no return to an earlier iteration discards."""
     found: dict[str, tuple[int, float]] = {}
     for limit, record in journal.read_with_limits(path):
-        if record["kind"] == "eval" and record["iteration"] <= min(limit, until):
+        if record["kind"] == "eval" and record["iteration"] <= limit:
             found |= {_prefixed_key("eval/", key): (record["iteration"], float(value)) for key, value in record["values"].items()}
         elif record["kind"] == "metrics":
-            rows = [row for row, at in enumerate(record["iterations"]) if at <= min(limit, until)]
+            rows = [row for row, at in enumerate(record["iterations"]) if at <= limit]
             if rows:
                 found |= {key: (record["iterations"][rows[-1]], values[rows[-1]]) for key, values in record["values"].items()}
     return found

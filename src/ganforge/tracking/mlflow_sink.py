@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ganforge.core.redaction import mask_text
 from ganforge.storage.atomic_files import fault_point
 from ganforge.tracking.metric_buffer import Point
+from ganforge.tracking.mlflow_database import ensure_complete, find_fault, relocate
 from ganforge.tracking.mlflow_model import log_generator, masked_content
 from ganforge.tracking.run_metadata import DatasetFacts, StartRecord
-from ganforge.tracking.tracking_store import Store
+from ganforge.tracking.tracking_store import Store, sqlite_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,6 +48,17 @@ _DEFAULTS = {
 }
 _PERMANENT_STATUS = {400, 404, 413, 415, 422, 501}  # not 401 and 403: someone may grant the permission
 _PERMANENT_ERRNO = {errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
+
+_LOGIN = "log in with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+_EXPLANATIONS = (  # of MLflow's and requests' messages: pattern, and the text, with the pattern's groups
+    (r"failed with error code (401|403) ", f"{{store}} refused the login (status {{0}}): {_LOGIN}"),
+    (r"failed with error code (\d+) ", "{store} answered with status {0}: it is not an MLflow server, or does not work"),
+    (r"not in a valid JSON format", "{store} is not an MLflow server: it answered with something other than JSON"),
+    (r"Caused by SSLError.*WRONG_VERSION_NUMBER", "{store} does not use TLS: write http:// instead of https://"),
+    (r"Caused by \w+Error\(['\"](?:\w+\([^)]*\): )?(.+?)['\"]\)", "{store} does not answer: {0}"),
+    (r"Reading Databricks credential configuration failed", "{store} needs a login: https://docs.databricks.com/dev-tools/auth"),
+    (r"ModuleNotFoundError: No module named '([\w.]+)'", "{store} needs the module {0}: install it with pip"),
+)
 
 
 class UnreachableError(Exception):
@@ -88,14 +100,14 @@ class MlflowSink:
         self._pictures: set[tuple[str, str]] | None = None  # (key, iteration) of the pictures in the store
 
     def connect(self) -> None:
-        """Import MLflow and open the store; a new sqlite file gets its tables. Never refused for good."""
-        with _translate_errors(retry=True), self.store.locked():
+        """Import MLflow and open the store; an sqlite file is created if it is missing. Never refused for good."""
+        with self._translated(retry=True), prepared(self.store):
             self._client.search_experiments(max_results=1)
 
     def open_run(self, start: StartRecord, run_id: str | None) -> tuple[str, str]:
         """Find the run (``run_id`` is acknowledged) or create it; return ``(experiment id, run id)``. Never refused for good."""
         self._ganforge_id = start.run_id
-        with _translate_errors(retry=True), self.store.locked():
+        with self._translated(retry=True), self.store.locked():
             if not self._find_acknowledged(run_id, start):
                 self._experiment_id = self._find_experiment(start)
                 found = self._search("ganforge.run_id", start.run_id)
@@ -181,6 +193,19 @@ class MlflowSink:
         return MlflowClient(tracking_uri=self.store.uri, registry_uri=self.store.uri)
 
     @contextmanager
+    def _translated(self, *, retry: bool = False) -> Iterator[None]:
+        """Turn every error from MLflow, its store or the network into one of this module's errors.
+
+        With ``retry`` nothing counts as refused: before there is a run, the user can correct the address, and the journal can wait.
+        """
+        try:
+            yield
+        except (UnreachableError, RefusedError, RunDeletedError):
+            raise
+        except Exception as error:  # database drivers and cloud storage have their own errors; none of them may reach the training
+            raise _translate(error, self.store, retry=retry) from error
+
+    @contextmanager
     def _errors(self, *, may_refuse: bool = False) -> Iterator[None]:
         """Translate errors; a refusal because the run was deleted becomes a :class:`RunDeletedError`.
 
@@ -188,7 +213,7 @@ class MlflowSink:
         that MLflow cannot store must not block the others for ever.
         """
         try:
-            with _translate_errors():
+            with self._translated():
                 yield
         except UnreachableError as failure:
             if may_refuse:
@@ -197,16 +222,26 @@ class MlflowSink:
                     raise RefusedError(str(failure)) from failure
             raise
         except RefusedError as refusal:
-            with _translate_errors():
+            with self._translated():
                 run = self._client.get_run(self._run_id)
-            if run.info.lifecycle_stage == "deleted":
-                raise _deleted(self._run_id, self.store) from refusal
+                if run.info.lifecycle_stage == "deleted":
+                    raise self._deleted(run) from refusal
             raise
+
+    def _deleted(self, run: Any) -> RunDeletedError:
+        """The error for a run that the user deleted, alone or with its experiment, with the command that restores it."""
+        experiment = self._client.get_experiment(run.info.experiment_id)
+        what, name, number = ("experiments", "experiment-id", experiment.experiment_id)
+        if experiment.lifecycle_stage == "active":
+            what, name, number = ("runs", "run-id", run.info.run_id)
+        restore = f"MLFLOW_TRACKING_URI={shlex.quote(self.store.shown)} mlflow {what} restore --{name} {number}"
+        login = "" if self.store.shown == self.store.uri else " (with your login in the address)"
+        return RunDeletedError(f"it was deleted in MLflow; nothing is sent until you restore it{login}: {restore}")
 
     def _accepts_writes(self) -> bool:
         """Whether the store accepts a tag that the run has already."""
         try:
-            with _translate_errors():
+            with self._translated():
                 self._client.set_tag(self._run_id, "ganforge.run_id", self._ganforge_id, synchronous=True)
         except (UnreachableError, RefusedError):
             return False
@@ -232,7 +267,7 @@ class MlflowSink:
         if run.data.tags.get("ganforge.run_id") != start.run_id or not _belongs_to(run, start):  # the folder names another run
             return False
         if run.info.lifecycle_stage == "deleted":
-            raise _deleted(run_id, self.store)
+            raise self._deleted(run)
         self._experiment_id, self._run_id = str(run.info.experiment_id), run_id
         return True
 
@@ -311,11 +346,6 @@ def _belongs_to(run: Any, start: StartRecord) -> bool:
     return host == start.tags.get("ganforge.host") and not Path(folder).exists()
 
 
-def _deleted(run_id: str, store: Store) -> RunDeletedError:
-    restore = f"MLFLOW_TRACKING_URI={shlex.quote(store.shown)} mlflow runs restore --run-id {run_id}"
-    return RunDeletedError(f"the run {run_id} was deleted in MLflow; nothing is sent until you restore it: {restore}")
-
-
 def _tags(start: StartRecord) -> Mapping[str, str]:
     tags = {metric_key(key): cut(value, _LONGEST_TAG) for key, value in start.tags.items()}
     tags["ganforge.run_id"] = start.run_id
@@ -365,28 +395,33 @@ def isolate_refused(items: Sequence[_T], send: Callable[[Sequence[_T]], None]) -
 
 
 @contextmanager
-def _translate_errors(*, retry: bool = False) -> Iterator[None]:
-    """Turn every error from MLflow, its store or the network into one of this module's errors.
+def prepared(store: Store) -> Iterator[None]:
+    """Hold the lock of a store that MLflow can open: its sqlite file is complete, and names the folder where the artifacts are.
 
-    With ``retry`` nothing counts as refused: before there is a run, the user can mend a wrong address, and the journal can wait.
+    Raises an :class:`UnreachableError` with what is wrong with the file.
     """
-    try:
+    file = store.database
+    if file is not None and (fault := find_fault(file)):
+        raise UnreachableError(str(fault))
+    with store.locked():
+        if file is not None:
+            ensure_complete(file, _open_database)
+            relocate(file)
         yield
-    except (UnreachableError, RefusedError, RunDeletedError):
-        raise
-    except Exception as error:  # database drivers and cloud storage have their own errors; none of them may reach the training
-        raise _translated(error, retry=retry) from error
 
 
-def _translated(error: Any, *, retry: bool) -> UnreachableError | RefusedError:
+def _open_database(file: Path) -> None:
+    """Let MLflow open an sqlite file, and thereby create its tables."""
+    from mlflow import MlflowClient
+
+    MlflowClient(tracking_uri=sqlite_uri(file)).search_experiments(max_results=1)
+
+
+def _translate(error: Any, store: Store, *, retry: bool) -> UnreachableError | RefusedError:
     from mlflow import MlflowException
 
     is_mlflow = isinstance(error, MlflowException)
-    message = mask_text(str(error) if is_mlflow else f"{type(error).__name__}: {error}")
-    if "database schema" in message or "Can't locate revision" in message:
-        remedy = "another version of MLflow made the store: back it up, then run `mlflow db upgrade URI`"
-        return UnreachableError(f"{message} ({remedy})")
-
+    message = _explain(mask_text(str(error) if is_mlflow else f"{type(error).__name__}: {error}"), store)
     if is_mlflow:
         permanent = error.get_http_status_code() in _PERMANENT_STATUS
     elif isinstance(error, OSError):  # a full disk; and the errors of requests
@@ -395,6 +430,19 @@ def _translated(error: Any, *, retry: bool) -> UnreachableError | RefusedError:
     else:
         permanent = isinstance(error, ValueError | TypeError | OverflowError | KeyError)
     return RefusedError(message) if permanent and not retry else UnreachableError(message)
+
+
+def _explain(message: str, store: Store) -> str:
+    """An error of MLflow or its libraries in one line, without SQL, pages of HTML and the history of retries."""
+    if "database schema" in message or "Can't locate revision" in message:
+        uri = shlex.quote(store.shown)
+        return f"{store.shown} was created by another version of MLflow; back it up, then run: mlflow db upgrade {uri}"
+    if store.database is not None and "(sqlite3." in message and (fault := find_fault(store.database)):
+        return str(fault)
+    for pattern, words in _EXPLANATIONS:
+        if found := re.search(pattern, message, re.DOTALL):
+            return words.format(*found.groups(), store=store.shown)
+    return cut(" ".join(re.split(r"\[SQL: |\(Background on this error", message)[0].split()), 300)
 
 
 def chart_key(name: str) -> str:

@@ -17,6 +17,7 @@ from ganforge.core.errors import RunFolderError, StorageError, UsageError
 from ganforge.storage.atomic_files import storage_errors
 from ganforge.storage.run_folder import RunFolder
 from ganforge.tracking.delivery import Acknowledgement, PendingUploads, count_pending
+from ganforge.tracking.mlflow_database import find_fault, has_run
 from ganforge.tracking.mlflow_sink import set_environment
 from ganforge.tracking.tracking_store import Store, resolve_store, user_stores
 from ganforge.tracking.uploader import DRAIN_TIMEOUT, UploadState, log_error, read_state, upload
@@ -62,13 +63,24 @@ def sync(folder: RunFolder, uri: str | None = None) -> UploadSummary:
         return _summarize(folder, store)
 
 
+def is_missing(folder: RunFolder) -> bool:
+    """Whether the run was sent to an sqlite store of the user that does not have it any more. Servers are not queried."""
+    acknowledged = Acknowledgement.load(folder.acknowledged)
+    if acknowledged.run_id is None:
+        return False
+    stores = (store.database for store in user_stores(Path.cwd()) if acknowledged.belongs_to(store, folder))
+    file = next(stores, None)
+    return file is not None and find_fault(file) is None and not has_run(file, acknowledged.run_id)
+
+
 def _store_of(folder: RunFolder, uri: str | None) -> Store:
-    used = Acknowledgement.load(folder.acknowledged).store
+    acknowledged = Acknowledgement.load(folder.acknowledged)
+    used = acknowledged.store
     if uri or not used:
         return resolve_store(uri)
     known = list(user_stores(Path.cwd()))
     for store in known:
-        if store.shown == used:
+        if acknowledged.belongs_to(store, folder):
             return store
     raise UsageError(
         f"{folder.path.name} was sent to {used}, which you have not named as an MLflow store",
@@ -133,8 +145,8 @@ def supervise(
 
 
 def _summarize(folder: RunFolder, store: Store) -> UploadSummary:
-    state, pending = read_state(folder), count_pending(folder)
-    ack = Acknowledgement.load(folder.acknowledged).for_store(store.shown)
+    state, pending = read_state(folder), count_pending(folder, store)
+    ack = Acknowledgement.load(folder.acknowledged).for_store(store, folder)
     return UploadSummary(store, ack, pending, state.message if state is not None and pending else None)
 
 

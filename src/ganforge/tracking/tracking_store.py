@@ -6,21 +6,27 @@ An address never comes from a recipe or a run folder, which anyone may have writ
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from ganforge.core.errors import UsageError
+from ganforge.core.errors import UsageError, unknown_name
 from ganforge.core.redaction import mask_text
 from ganforge.registry.selection import check_owner, project_file, project_table
 from ganforge.storage.run_folder import slug
+from ganforge.tracking.mlflow_database import ARTIFACTS, find_fault
 
 _SQLITE = "sqlite:///"
+_DATABASES = ("postgresql", "mysql", "mssql")
+_PIP_NAMES = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
+_DATABASE_FORM = "write it as postgresql://user:password@host:5432/name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,10 @@ class Store:
         path = unquote(self.uri.removeprefix(_SQLITE).split("?")[0])
         return Path(path) if self.uri.startswith(_SQLITE) else None
 
+    def place(self, folder: Path) -> str | None:
+        """The sqlite file as seen from a folder, such as ``../../mlflow.db``: it stays the same when a project is moved."""
+        return os.path.relpath(self.database, folder) if self.database is not None else None
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold a lock beside an sqlite file: if several processes open a new one together, MLflow lets most of them die."""
@@ -56,11 +66,21 @@ class Store:
         with FileLock(self.database.with_name(f"{self.database.name}.lock")):
             yield
 
+    def check(self) -> None:
+        """Raise a :class:`UsageError` if no waiting will make MLflow accept the store; a server may be down for now."""
+        file = self.database
+        if file is not None:
+            fault = find_fault(file)
+            if fault and (fault.is_permanent or self.origin != "default"):
+                raise UsageError(fault.reason, remedy=fault.remedy)
+        elif urlsplit(self.uri).scheme.partition("+")[0] in _DATABASES:
+            _check_driver(self.uri)
+
     def artifacts(self, experiment: str) -> str | None:
         """Where the artifacts of an experiment go: beside the sqlite file; ``None`` lets the server decide."""
         if self.database is None:
             return None
-        return (self.database.parent / "mlartifacts" / slug(experiment, fallback="experiment")).as_uri()
+        return (self.database.parent / ARTIFACTS / slug(experiment, fallback="experiment")).as_uri()
 
     def link(self, experiment_id: str, run_id: str | None = None) -> str | None:
         """Address of the page of a run or experiment; ``None`` for a store without a server.
@@ -99,7 +119,7 @@ def user_stores(folder: Path) -> Iterator[Store]:
             raise UsageError(f"cannot read {settings}: {error}", remedy="fix it; it holds your [tracking] uri") from error
         if table:
             yield _from_settings(settings, table)
-    yield Store(f"{_SQLITE}{folder / 'mlflow.db'}")
+    yield Store(sqlite_uri(folder / "mlflow.db"))
 
 
 def settings_file() -> Path:
@@ -117,18 +137,87 @@ def _from_settings(file: Path, table: object) -> Store:
 
 
 def _checked(uri: str, folder: Path) -> str:
-    if uri.startswith("sqlite:") and not uri.startswith(_SQLITE):
-        raise UsageError(f"'{uri}' is not an sqlite URI", remedy=f"write three slashes: {_SQLITE}mlflow.db")
-    if uri.startswith(_SQLITE):
-        path, _, options = uri.removeprefix(_SQLITE).partition("?")
-        if not path or path == ":memory:":
-            raise UsageError("an sqlite store in memory does not keep anything", remedy=f"name a file: {_SQLITE}mlflow.db")
-        return f"{_SQLITE}{folder / path}" + (f"?{options}" if options else "")
+    """The URI in the form that MLflow takes; a :class:`UsageError` if MLflow knows no store of that kind."""
+    scheme, colon, rest = uri.partition(":")
+    kind = scheme.lower().partition("+")[0] if colon else ""
+    if kind == "sqlite":
+        return _sqlite_uri(f"sqlite:{rest}", folder)
+    if kind in {"http", "https"}:
+        return _server_uri(f"{kind}:{rest}")
+    if uri == "databricks" or kind in {"databricks", *_DATABASES}:
+        return uri
 
-    if urlsplit(uri).scheme in {"", "file"}:
-        raise UsageError(
-            f"'{mask_text(uri)}' names MLflow's file store, which MLflow refuses since 3.13",
-            remedy=f"use {_SQLITE}mlflow.db or a server's address; "
-            "'mlflow migrate-filestore --source ./mlruns --target sqlite:///mlflow.db' moves old runs",
-        )
+    shown = mask_text(uri)
+    if re.match(r"[\w.-]+:\d+(/|$)", uri):
+        raise UsageError(f"'{shown}' is not an address with http:// or https://", remedy=f"write http://{shown}")
+    if kind in {"", "file"}:
+        return _file_store(uri, folder)
+    if scheme in {point.name for point in metadata.entry_points(group="mlflow.tracking_store")}:
+        return uri
+    kinds = ("sqlite", "http", "https", "databricks", *_DATABASES)
+    raise unknown_name(f"MLflow has no store of the kind '{scheme}': '{shown}'", scheme, kinds, f"kinds: {', '.join(kinds)}")
+
+
+def _sqlite_uri(uri: str, folder: Path) -> str:
+    if not uri.startswith(_SQLITE):
+        raise UsageError(f"'{uri}' is not an sqlite URI", remedy=f"write three slashes: {_SQLITE}mlflow.db")
+    path, _, options = uri.removeprefix(_SQLITE).partition("?")
+    if not path or path == ":memory:":
+        raise UsageError("an sqlite store in memory does not keep anything", remedy=f"name a file: {_SQLITE}mlflow.db")
+    file = folder / Path(unquote(path)).expanduser()
+    return sqlite_uri(file) + (f"?{options}" if options else "")
+
+
+def sqlite_uri(file: Path) -> str:
+    """The URI of an sqlite file. SQLAlchemy decodes the path, so ``%41`` and ``?`` in it have to be encoded."""
+    return _SQLITE + re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", str(file)).replace("?", "%3F")
+
+
+def _server_uri(uri: str) -> str:
+    parts = urlsplit(uri)
+    shown = mask_text(uri)
+    try:
+        complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete or re.search(r"\s", uri):
+        raise UsageError(f"'{shown}' is not the address of a server", remedy="such as http://127.0.0.1:5000")
+    if parts.fragment or parts.query:
+        base = parts._replace(fragment="", query="").geturl()
+        raise UsageError(f"'{shown}' is a page of MLflow, not the server's address", remedy=f"write {mask_text(base)}")
     return uri
+
+
+def _file_store(uri: str, folder: Path) -> str:
+    """A path or ``file:`` URI, which MLflow takes only with ``MLFLOW_ALLOW_FILE_STORE``."""
+    path = folder / Path(unquote(urlsplit(uri).path) if uri.startswith("file:") else uri).expanduser()
+    if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in {"true", "1"}:
+        return path.as_uri()
+    if path.is_file() or path.suffix in {".db", ".sqlite", ".sqlite3"}:
+        raise UsageError(f"'{uri}' is a path, not an address", remedy=f"write {sqlite_uri(path)}")
+    raise UsageError(
+        f"'{mask_text(uri)}' names MLflow's file store, which MLflow refuses since 3.13",
+        remedy=f"use {_SQLITE}mlflow.db or a server's address; "
+        "'mlflow migrate-filestore --source ./mlruns --target sqlite:///mlflow.db' moves old runs",
+    )
+
+
+def _check_driver(uri: str) -> None:
+    """Raise a :class:`UsageError` for a database's address that SQLAlchemy cannot read, or without its driver."""
+    import sqlalchemy
+
+    try:
+        sqlalchemy.make_url(uri).get_dialect().import_dbapi()
+    except ImportError as error:
+        name = str(error.name)
+        raise UsageError(
+            f"{mask_text(uri)} needs the module {name}, which is not installed", remedy=f"pip install {_PIP_NAMES.get(name, name)}"
+        ) from error
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise UsageError(
+            f"'{mask_text(uri)}' is not the address of a database: {mask_text(str(error))}", remedy=_DATABASE_FORM
+        ) from error
+
+
+def _schemes_of_plugins() -> set[str]:
+    return {point.name for point in metadata.entry_points(group="mlflow.tracking_store")}

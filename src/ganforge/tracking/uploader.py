@@ -147,7 +147,7 @@ class _UploadLoop:
 
     def __post_init__(self) -> None:
         self.sink = MlflowSink(self.store)
-        self.ack = Acknowledgement.load(self.folder.acknowledged).for_store(self.store.shown)
+        self.ack = Acknowledgement.load(self.folder.acknowledged).for_store(self.store, self.folder)
 
     def run(self) -> UploadState:
         self.report("starting")
