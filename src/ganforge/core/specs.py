@@ -157,8 +157,9 @@ class DataSpec:
 
 
 def _is_number(name: str) -> bool:
-    """Whether a name is an integer as Python writes it, so that ``007`` is text."""
-    return name.removeprefix("-").isdecimal() and str(int(name)) == name
+    """Whether a name is an integer of 64 bits as Python writes it, so that ``007`` is text."""
+    digits = name.removeprefix("-")
+    return len(digits) < 20 and digits.isdecimal() and str(int(name)) == name and abs(int(name)) < 2**63
 
 
 @dataclass(frozen=True, slots=True)

@@ -527,3 +527,29 @@ def test_white_is_white_in_every_colour_space(mode, build, tmp_path):
         ending = "tiff" if mode in ("CMYK", "YCbCr") else "png"
         white.convert(mode).save(tmp_path / "pictures" / f"{number}.{ending}")
     assert (build().training().values >= 254).all()
+
+
+@pytest.mark.parametrize(
+    ("parts", "chosen"),
+    [
+        (("test_images", "train_images"), "train_images"),
+        (("data-test", "data-train"), "data-test"),
+        (("testA", "testB", "trainA", "trainB"), "trainA"),
+        (("images", "masks"), "images"),
+    ],
+)
+def test_folders_with_the_names_of_parts_are_not_taken_for_classes(parts, chosen, build, picture):
+    for part in parts:
+        for number in range(2):
+            picture(f"{part}/{number}.png")
+    with pytest.raises(DataError, match="look like parts of a data set") as caught:
+        build()
+    assert re.search(r'dataset\.params\.folder = "[^"]*/([^"/]*)"', caught.value.remedy)[1] == chosen
+    assert build(labels=True).spec.class_names == parts
+
+
+def test_classes_with_the_name_of_one_part_remain_classes(build, picture):
+    for kind in ("crash_test", "road", "testa"):
+        for number in range(2):
+            picture(f"{kind}/{number}.png")
+    assert build().spec.class_names == ("crash_test", "road", "testa")

@@ -409,3 +409,83 @@ def test_unusual_channels_are_logged(dataset, tmp_path: Path, caplog) -> None:
         assert dataset("arrays", file=f"{channels}.npy").spec.shape == (channels, 8, 8)
     for text in ("as grey with transparency", "red, green and blue with transparency", "the 5 channels of an image side by side"):
         assert text in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("labels", "own"),
+    [
+        (["9007199254740993", "9007199254740992"], (9007199254740992, 9007199254740993)),
+        (["1e3", "2e3"], ("1e3", "2e3")),
+        (["1_0", "10"], ("10", "1_0")),
+        (["inf", "1"], ("1", "inf")),
+        (["2.0", "1.0"], (1, 2)),
+        (["9" * 30, "8" * 30], ("8" * 30, "9" * 30)),
+        (["9" * 5000, "1"], ("1", "9" * 5000)),
+        (np.array([2**63 + 1, 2**63], dtype=np.uint64), (str(2**63), str(2**63 + 1))),
+        (np.array([-(2**62), 2**62]), None),
+    ],
+)
+def test_labels_stay_exactly_as_the_data_has_them(labels: Any, own: tuple | None, dataset, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", values=POINTS, labels=np.array(labels)[np.arange(40) % 2])
+    spec = dataset("arrays", file="data.npz").spec
+    assert spec.labels == (own or (-(2**62), 2**62))
+    assert [spec.class_index(label) for label in spec.labels] == [0, 1]
+
+
+@pytest.mark.parametrize("label", [1e300, 2.0**60, np.nan, 0.5])
+def test_labels_of_floats_that_are_no_exact_integers_are_refused(label: float, dataset, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", values=POINTS, labels=np.where(LABELS == 3, label, LABELS))
+    with pytest.raises(DataError, match=r"of sample 3 .* is neither an integer nor a name"):
+        dataset("arrays", file="data.npz")
+
+
+@pytest.mark.parametrize(
+    ("values", "least"),
+    [
+        (1.7e9 + POINTS.astype(np.float64), "1699999997"),
+        ((np.arange(120).reshape(40, 3) % 7).astype(np.uint64) + np.uint64(2**63), "9223372036854775808"),
+        (2**40 + np.arange(120).reshape(40, 3) % 7, "1099511627776"),
+    ],
+)
+def test_values_that_32_bits_cannot_tell_apart_are_refused(values: np.ndarray, least: str, dataset, tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", values)
+    with pytest.raises(DataError, match=rf"column 0 .* goes from {least}.*32 bits.*subtract {least}"):
+        dataset("arrays", file="data.npy")
+
+    np.save(tmp_path / "data.npy", values - values.min(axis=0))  # as the remedy says
+    assert float(dataset("arrays", file="data.npy").training().values.max()) > 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "problem"),
+    [((32, 32, 3, 40), "look like 40 images along the last axis, as MATLAB"), ((3, 32, 32), "look like a single image")],
+)
+def test_images_along_another_axis_are_refused(shape: tuple, problem: str, dataset, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.save(tmp_path / "data.npy", images)
+    with pytest.raises(DataError, match=problem) as caught:
+        dataset("arrays", file="data.npy")
+    if len(shape) == 4:
+        assert caught.value.remedy == "save array.transpose(3, 2, 0, 1)"
+        np.save(tmp_path / "data.npy", images.transpose(3, 2, 0, 1))
+        assert dataset("arrays", file="data.npy").spec.shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (np.random.default_rng(0).random((28, 28, 40)), "read as 28 images of 40×28; if they lie along the last axis"),
+        (POINTS.T, "read as 3 samples of 40 numbers; if the samples are columns, save array.T"),
+        (np.c_[np.arange(40), POINTS], "column 0 numbers the rows"),
+        (np.c_[POINTS, np.arange(1, 41)], "column 3 numbers the rows"),
+        (POINTS, ""),
+    ],
+)
+def test_arrays_whose_axes_or_columns_may_mean_something_else_are_reported(
+    values: np.ndarray, note: str, dataset, tmp_path: Path, caplog
+) -> None:
+    np.save(tmp_path / "data.npy", values)
+    dataset("arrays", file="data.npy")
+    found = [message for message in caplog.messages if "value_range" not in message]
+    assert len(found) == bool(note)
+    assert note in "".join(found)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import math
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,15 @@ _SAMPLE = 50
 """Lines from which the separator is recognised."""
 _MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?", "missing"})
 _BOOLEANS = {"true": 1.0, "false": 0.0}
-_LABEL_NAMES = frozenset({"label", "labels", "class", "classes", "category"})
+_LABEL_NAMES = frozenset({"label", "labels", "class", "classes", "category", "target", "targets", "cluster"})
 _INDEX_NAMES = frozenset({"id", "index", "row", "rownames", "rowid", "row_id", "nr", "no", "#"})
-_GROUPED = {".": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?"), ",": re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?")}
+_GROUPED = {".": re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"), ",": re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")}
 """Numbers with thousands separators, by their decimal mark."""
+_INTEGER, _COUNT = re.compile(r"[+-]?\d+"), re.compile(r"\d+(\.0*)?")
+_AFTER_A_COMMA = re.compile(r"[+-]?0\d+|-0")
+"""Integers that look like parts of numbers with a decimal comma."""
+_MANY, _FEW = 10, 20
+"""Rows that increase before a column is taken for row numbers, and values, at most, before one is taken for labels."""
 _SPACES = str.maketrans("", "", "\u00a0\u202f")
 """No-break spaces, which separate thousands in French and Swiss spreadsheets."""
 
@@ -42,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 def read_csv(path: Path, params: ArraysParams) -> tuple[Array, Array | None]:
     """Values ``(n, d)``, and the labels ``(n,)`` as text if a column of labels is named; a DataError names line and column."""
-    rows = _rows(path, params.delimiter)
+    rows, separator = _rows(path, params.delimiter)
     names, body = _header(path, rows, params)
     label = None if params.label_column is None else _column(path, names, params.label_column)
     chosen = [_column(path, names, name) for name in params.columns]
@@ -50,7 +57,7 @@ def read_csv(path: Path, params: ArraysParams) -> tuple[Array, Array | None]:
         raise DataError(f"{path}: column '{names[label]}' is both label and value")
     if not chosen:
         chosen = _value_columns(path, names, body, label)
-    values = _numbers(path, names, body, chosen, params.decimal)
+    values = _numbers(path, names, body, chosen, params.decimal, separator)
     return values, None if label is None else _labels(path, names, body, label)
 
 
@@ -64,7 +71,8 @@ def _labels(path: Path, names: Sequence[str], body: Sequence[Row], label: int) -
     return np.array([row[label] for _, row in body], dtype=np.str_)
 
 
-def _rows(path: Path, delimiter: str | None) -> list[Row]:
+def _rows(path: Path, delimiter: str | None) -> tuple[list[Row], str]:
+    """The rows, all of one width, and what separates their cells."""
     lines = list(io.StringIO(_text(path), newline=""))
     if lines and (declared := re.fullmatch(r'"?sep=(.)"?', lines[0].strip("\r\n "))):  # by and for Excel
         delimiter, lines[0] = delimiter or declared[1], ""
@@ -73,20 +81,56 @@ def _rows(path: Path, delimiter: str | None) -> list[Row]:
         lines[at] = ""
     if comments:
         _log.info("%s: %d lines that begin with # are left out, from line %d", path.name, len(comments), comments[0] + 1)
-    delimiter = delimiter or _separator(path, lines)
+    separator = delimiter or _separator(path, lines)
     try:
-        rows = _parse(lines, delimiter)
+        rows = _parse(lines, separator)
     except csv.Error as error:
         raise DataError(f"{path}: not a readable .csv file: {error}", remedy="fix the file or 'delimiter'") from error
 
     if not rows:
-        raise DataError(f"{path}: the file is empty")
+        raise DataError(f"{path}: all lines begin with #, which marks comments" if comments else f"{path}: the file is empty")
+    rows = _same_width(rows)
     first, width = rows[0][0], len(rows[0][1])
     for line, cells in rows:
         if len(cells) != width:
             problem = f"{path}, line {line}: {len(cells)} cells, but line {first} has {width}"
             raise DataError(problem, remedy="fix the file, or set dataset.params.delimiter to what separates its cells")
-    return rows
+    if separator == "," and delimiter is None:
+        _check_decimal_commas(path, rows)
+    return rows, separator
+
+
+def _same_width(rows: list[Row]) -> list[Row]:
+    """The rows without a last separator that the header lacks, and with a name for the row names of R, whose column has none."""
+    if len(rows) < 2:
+        return rows
+    (line, head), *body = rows
+    if {len(cells) for _, cells in body} != {len(head) + 1}:
+        return rows
+    if not any(cells[-1] for _, cells in body):
+        return [rows[0], *((at, cells[:-1]) for at, cells in body)]
+    is_header = len(head) > 1 and not any(map(_is_numeric, head))
+    return [(line, ["", *head]), *body] if is_header and _are_row_names([cells[0] for _, cells in body]) else rows
+
+
+def _are_row_names(cells: Sequence[str]) -> bool:
+    """Whether the cells of a column without a name are whole numbers, or different texts."""
+    if all(map(_COUNT.fullmatch, cells)):
+        return True
+    return len(set(cells)) == len(cells) and not any(map(_is_numeric, cells))
+
+
+def _check_decimal_commas(path: Path, rows: Sequence[Row]) -> None:
+    """Refuse cells that may be the halves of numbers with a decimal comma, such as 1,0321."""
+    body = rows if all(map(_INTEGER.fullmatch, rows[0][1])) else rows[1:]
+    if not all(_INTEGER.fullmatch(cell) for _, cells in body for cell in cells):
+        return
+    for line, cells in body:
+        if odd := next(filter(_AFTER_A_COMMA.fullmatch, cells), None):
+            raise DataError(
+                f"{path}, line {line}: {','.join(cells[:4])} may be numbers with a decimal comma, because of {odd!r}",
+                remedy='set dataset.params.delimiter = "," if commas separate the cells; else save the file with another separator',
+            )
 
 
 def _text(path: Path) -> str:
@@ -97,6 +141,8 @@ def _text(path: Path) -> str:
         raise DataError(
             f"{path}: cannot be read: {error.strerror or error}", remedy="check the file and its permissions"
         ) from error
+    if raw.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return raw.decode("utf-32", errors="replace")
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return raw.decode("utf-16", errors="replace")
     if b"\0" in raw:
@@ -121,7 +167,7 @@ def _separator(path: Path, lines: Sequence[str]) -> str:
 
     def splits(separator: str) -> bool:
         try:
-            widths = {len(cells) for _, cells in _parse(head, separator)}
+            widths = {len(cells) for _, cells in _same_width(_parse(head, separator))}
         except csv.Error:
             return False
         return len(widths) == 1 and widths.pop() > 1
@@ -147,15 +193,15 @@ def _header(path: Path, rows: Sequence[Row], params: ArraysParams) -> tuple[list
 def _has_header(path: Path, rows: Sequence[Row]) -> bool:
     """Whether the first line names the columns: none of its cells is a number, or it numbers them as pandas does."""
     line, first = rows[0]
+    below = rows[1 : _SAMPLE + 1]
     numbers = [str(column) for column in range(len(first))]
     if not any(_is_numeric(cell) or cell.lower() == "nan" for cell in first):
         return True
     if len(first) > 1 and not first[0] and first[1:] == numbers[:-1]:
         return True
     ask = "set dataset.params.header = true if it names the columns, or false if it is a sample"
-    if len(first) > 1 and first == numbers:
-        raise DataError(f"{path}, line {line}: {', '.join(first[:4])} may number the columns, or be a sample", remedy=ask)
-    below = rows[1 : _SAMPLE + 1]
+    if len(first) > 1 and all(map(_INTEGER.fullmatch, first)) and _may_name(first, below):
+        raise DataError(f"{path}, line {line}: {', '.join(first[:4])} may name the columns, or be a sample", remedy=ask)
     odd = [
         at for at, cell in enumerate(first) if cell and not _is_value(cell) and below and all(_is_value(c[at]) for _, c in below)
     ]
@@ -164,33 +210,72 @@ def _has_header(path: Path, rows: Sequence[Row]) -> bool:
     return False
 
 
+def _may_name(first: Sequence[str], below: Sequence[Row]) -> bool:
+    """Whether integers may be the names of columns: they count, or stand above columns without any integer."""
+    counts = [int(cell) for cell in first]
+    if counts == list(range(counts[0], counts[0] + len(counts))) and (counts[0] == 0 or len(counts) > 2):
+        return True
+    return (
+        len(below) > 1
+        and len(set(counts)) == len(counts)
+        and not any(map(_INTEGER.fullmatch, (c for _, row in below for c in row)))
+    )
+
+
 def _value_columns(path: Path, names: Sequence[str], body: Sequence[Row], label: int | None) -> list[int]:
     """All columns but the labels, those without name and content, and pandas' row numbers, which have no name."""
     empty = {at for at, name in enumerate(names) if name in ("", str(at)) and not any(row[at] for _, row in body)}
     columns = [column for column in range(len(names)) if column != label and column not in empty]
     if not columns:
         raise DataError(f"{path}: there are no columns of values", remedy="list them in dataset.params.columns")
-    if label is None and (named := [at for at in columns if names[at].lower() in _LABEL_NAMES]):
-        name = names[named[0]]
+    if label is None and (found := _label_column(names, body, columns)) is not None:
         raise DataError(
-            f"{path}: column '{name}' may contain labels or values",
-            remedy=f'set dataset.params.label_column = "{name}", or list the value columns in dataset.params.columns',
+            f"{path}: column '{names[found]}' may contain labels or values",
+            remedy=f"set dataset.params.label_column = {_toml(names[found], found)}, or list the value columns in "
+            "dataset.params.columns",
         )
-    first, others = columns[0], columns[1:]
-    cells = [row[first] for _, row in body]
-    if not others or len(set(cells)) < len(cells) or len(cells) < 3:
+    if len(columns) == 1 or len(body) < 3:
         return columns
-    if not names[first] or re.fullmatch(r"unnamed: ?0", names[first].lower()):
+    cells = [row[columns[0]] for _, row in body]
+    is_unnamed = not names[columns[0]] or re.fullmatch(r"unnamed: ?0", names[columns[0]].lower())
+    if is_unnamed and _are_row_names(cells):
         _log.info("%s: the first column has no name and is left out as row numbers", path.name)
-        return others
-    counting = cells in ([str(row + start) for row in range(len(cells))] for start in (0, 1))
-    if counting or (names[first].lower() in _INDEX_NAMES and all(map(str.isdecimal, cells))):
-        listed = ", ".join(f'"{names[at]}"' for at in others[:20]) + (", …" if len(others) > 20 else "")
-        raise DataError(
-            f"{path}: column '{names[first]}' numbers the rows ({', '.join(cells[:3])}, …)",
-            remedy=f"list the value columns: dataset.params.columns = [{listed}]",
-        )
+        return columns[1:]
+    for at in columns:
+        cells = [row[at] for _, row in body]
+        if (is_unnamed and at == columns[0]) or _numbers_rows(names[at], cells):
+            others = [names[other] for other in columns if other != at]
+            listed = ", ".join(json.dumps(name, ensure_ascii=False) for name in others[:20]) + (", …" if len(others) > 20 else "")
+            raise DataError(
+                f"{path}: column '{names[at]}' may number the rows ({', '.join(cells[:3])}, …), or be a value",
+                remedy=f"list the value columns: dataset.params.columns = [{listed}]",
+            )
     return columns
+
+
+def _label_column(names: Sequence[str], body: Sequence[Row], columns: Sequence[int]) -> int | None:
+    """A column that may contain labels: by its name, or as the first or last one, of few integers beside fractions."""
+    if (named := next((at for at in columns if names[at].lower() in _LABEL_NAMES), None)) is not None:
+        return named
+    if len(columns) < 2:
+        return None
+    for at in (columns[-1], columns[0]):
+        kinds = {row[at] for _, row in body}
+        if not 1 < len(kinds) <= min(_FEW, len(body) // 4) or not all(map(_COUNT.fullmatch, kinds)):
+            continue
+        if all(any(not _COUNT.fullmatch(row[other]) for _, row in body) for other in columns if other != at):
+            return at
+    return None
+
+
+def _numbers_rows(name: str, cells: Sequence[str]) -> bool:
+    """Whether a column numbers the rows: it counts from 0 or 1, only increases over many rows, or has the name of such a column."""
+    if not all(map(_COUNT.fullmatch, cells)) or len(set(cells)) < len(cells):
+        return False
+    counts = [int(float(cell)) for cell in cells]
+    is_counting = counts in (list(range(len(counts))), list(range(1, len(counts) + 1)))
+    is_rising = len(counts) >= _MANY and all(before < after for before, after in pairwise(counts))
+    return is_counting or is_rising or name.lower() in _INDEX_NAMES
 
 
 def _column(path: Path, names: Sequence[str], wanted: str | int) -> int:
@@ -205,9 +290,14 @@ def _column(path: Path, names: Sequence[str], wanted: str | int) -> int:
     return names.index(wanted)
 
 
-def _numbers(path: Path, names: Sequence[str], body: Sequence[Row], chosen: Sequence[int], decimal: str | None) -> Array:
+def _numbers(
+    path: Path, names: Sequence[str], body: Sequence[Row], chosen: Sequence[int], decimal: str | None, separator: str
+) -> Array:
     cells = [[row[column] for column in chosen] for _, row in body]
-    if decimal is None:
+    flat = [cell for row in cells for cell in row]
+    if decimal is None and separator != ",":
+        _check_thousands(path, flat)
+    if decimal is None and not any("_" in cell for cell in flat):
         try:  # numbers as programs write them
             plain = np.array(cells, dtype=np.str_).astype(np.float64)
         except ValueError:
@@ -216,7 +306,7 @@ def _numbers(path: Path, names: Sequence[str], body: Sequence[Row], chosen: Sequ
             return plain.reshape(len(body), len(chosen))
 
     values = np.empty((len(body), len(chosen)))
-    mark = decimal or _decimal_mark(path, [cell for row in cells for cell in row])
+    mark = decimal or _decimal_mark(path, flat)
     converted: list[str] = []
     for place, column in enumerate(chosen):
         texts = [row[place] for row in cells]
@@ -256,13 +346,27 @@ def _not_numbers(path: Path, names: Sequence[str], column: int, body: Sequence[R
 
 
 def _toml(name: str, column: int) -> str:
-    return str(column) if name == str(column) else f'"{name}"'
+    return str(column) if name == str(column) else json.dumps(name, ensure_ascii=False)
+
+
+def _check_thousands(path: Path, cells: Iterable[str]) -> None:
+    """Refuse numbers that are all of the form 1.234, and none of a form that only one decimal mark gives."""
+    unclear = ""
+    for cell in cells:
+        if "," in cell or ("." in cell and (not _GROUPED[","].fullmatch(cell) or cell.count(".") > 1)):
+            return
+        unclear = unclear or (cell if "." in cell else "")
+    if unclear:
+        raise DataError(
+            f"{path}: {unclear!r} may be a number of thousands, or one with a decimal point",
+            remedy='set dataset.params.decimal = "." or ","',
+        )
 
 
 def _decimal_mark(path: Path, cells: Iterable[str]) -> str:
     """The decimal mark of the numbers that have a comma; an error if 1,234 may be a thousand or one."""
     marks, unclear = set[str](), ""
-    for cell in (cell.translate(_SPACES) for cell in cells if "," in cell):
+    for cell in (cell.translate(_SPACES) for cell in cells if "," in cell or cell.count(".") > 1):
         as_point, as_comma = (_to_number(cell, mark) is not None for mark in ".,")
         if as_point and as_comma:
             unclear = unclear or cell
@@ -306,4 +410,4 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell  # which Python allows in its own numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ _SHOWN = 10
 _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
 _SPLITS = frozenset({"train", "training", "trn", "val", "valid", "validation", "dev", "test", "testing", "eval", "holdout"})
 """Names of sub-folders that are parts of a data set rather than classes."""
+_PAIRED = frozenset({"images", "imgs", "pictures", "photos", "masks", "labels", "annotations", "segmentations", "edges", "depth"})
+"""Names of sub-folders with several pictures of the same things, if all have such a name."""
 _AT_ONCE = 1000
 """Pictures queued for decoding: enough to keep every core busy, few enough for memory."""
 _SUBSET = 10_000
@@ -263,8 +266,8 @@ def _check_classes(folder: Path, names: Sequence[str], inside: Sequence[tuple[st
     if not names or params.labels is not None:
         return
     place, deeper = params.folder / names[0], sorted({parts[1] for parts in inside if len(parts) > 2})
-    if splits := [name for name in names if name.lower() in _SPLITS]:
-        chosen = next((name for name in splits if name.lower().startswith("tr")), splits[0])
+    if splits := _parts(names):
+        chosen = next((name for name in splits if name.lower().startswith(("tr", "im", "ph", "pi"))), splits[0])
         raise DataError(
             f"{folder}: the sub-folders {', '.join(splits)} look like parts of a data set, not like classes",
             remedy=f'choose one with dataset.params.folder = "{(params.folder / chosen).as_posix()}", or set '
@@ -283,6 +286,20 @@ def _check_classes(folder: Path, names: Sequence[str], inside: Sequence[tuple[st
         _log.warning(
             "%s: %d sub-folders contain no pictures and are no classes: %s", folder.name, len(empty), ", ".join(empty[:10])
         )
+
+
+def _parts(names: Sequence[str]) -> list[str]:
+    """The sub-folders that are parts of a data set by their names, such as train, or train_images and test_images."""
+    if exact := [name for name in names if name.lower() in _SPLITS]:
+        return exact
+
+    def is_part(name: str) -> bool:
+        first, *others = re.split(r"[-_. ]+", name.lower())
+        ends = {first, *others[-1:]} if others else {re.sub(r"(?<=n|t|l)[ab]$", "", first)}  # trainA and trainB of unpaired images
+        return bool(ends & _SPLITS)
+
+    is_paired = all(name.lower() in _PAIRED for name in names)
+    return list(names) if len(names) > 1 and (is_paired or all(map(is_part, names))) else []
 
 
 def _size(shape: Sequence[int]) -> str:

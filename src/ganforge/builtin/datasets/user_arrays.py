@@ -53,6 +53,9 @@ _NETWORK_SCALE = 10.0
 """Images whose values go beyond this do not train unless they are rescaled."""
 _LEAST_SPREAD = 0.01
 """Share of the value range that images must use."""
+_STEPS = 1000
+"""Values within the range of a column that 32 bits must tell apart."""
+_FEW_SAMPLES = 10
 _SAVE_NUMBERS = "save plain numbers: array.astype('float32')"
 _DAMAGED = (ValueError, TypeError, EOFError, OSError, MemoryError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 """Errors of NumPy and zipfile for files that are cut short, damaged or state a wrong size."""
@@ -187,6 +190,7 @@ def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple
         raise DataError(f"{path}: values have shape {raw.shape}; expected one of {_SHAPES}")
     if raw.shape[0] < 2 or 0 in raw.shape:
         raise DataError(f"{path}: values have shape {raw.shape}; at least 2 samples of at least one number are needed")
+    _check_axes(path, raw)
     _check_channels(path, raw.shape)
 
     raw = raw[:, None] if raw.ndim in (1, 3) else raw  # (n, d) or (n, c, h, w)
@@ -201,9 +205,8 @@ def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple
     with np.errstate(over="ignore"):  # values too large for float32 become infinite and are reported below
         numbers = raw.astype(np.float32)
     _refuse_where(path, raw, ~np.isfinite(numbers), "is not a finite number (of float32)", "fix or drop these samples")
+    _check_scale(path, raw, bounds)
     if bounds is None:
-        if is_image:
-            _check_unknown_range(path, raw)
         return torch.from_numpy(numbers), DataSpec(shape)
 
     low, high = bounds
@@ -216,6 +219,56 @@ def _values(path: Path, raw: Array, bounds: tuple[float, float] | None) -> tuple
     _check_spread(path, raw, bounds)
     spec = DataSpec(shape, value_range=(-1.0, 1.0), own_range=bounds, own_type=_own_type(raw.dtype))
     return torch.from_numpy((numbers - low) * (2 / (high - low)) - 1).clamp(-1, 1), spec
+
+
+def _check_axes(path: Path, raw: Array) -> None:
+    """Refuse samples along another axis than the first; warn where that may be."""
+    shape = raw.shape
+    if len(shape) == 4 and shape[1] not in _CHANNELS and shape[2] in _CHANNELS and shape[3] not in _CHANNELS:
+        problem = f"{path}: values of shape {shape} look like {shape[3]} images along the last axis, as MATLAB stores them"
+        raise DataError(problem, remedy="save array.transpose(3, 2, 0, 1)")
+    if len(shape) == 3 and shape[0] in (3, 4) and min(shape[1:]) >= 16:
+        problem = f"{path}: values of shape {shape} look like a single image"
+        raise DataError(problem, remedy="save many images as one array (n, channels, height, width)")
+    if len(shape) == 3 and shape[0] == shape[1] != shape[2]:
+        note = "%s: read as %d images of %d×%d; if they lie along the last axis, save array.transpose(2, 0, 1)"
+        _log.warning(note, path.name, shape[0], shape[2], shape[1])
+    if len(shape) == 2 and shape[0] < _FEW_SAMPLES <= shape[1]:
+        note = "%s: read as %d samples of %d numbers; if the samples are columns, save array.T"
+        _log.warning(note, path.name, shape[0], shape[1])
+    if path.suffix.lower() in (".npy", ".npz") and len(shape) == 2 and shape[1] > 1 and shape[0] > 2:
+        for column in (0, shape[1] - 1):
+            steps = raw[:, column].astype(np.float64)
+            if steps[0] in (0, 1) and np.array_equal(steps, steps[0] + np.arange(len(steps))):
+                _log.warning(
+                    "%s: column %d numbers the rows; networks see it as a value. Save the array without it", path.name, column
+                )
+
+
+def _check_scale(path: Path, raw: Array, bounds: tuple[float, float] | None) -> None:
+    """Refuse points and images that 32-bit numbers or networks cannot use as they are."""
+    if raw.ndim == 2:
+        _check_precision(path, raw)
+    elif bounds is None:
+        _check_unknown_range(path, raw)
+
+
+def _check_precision(path: Path, raw: Array) -> None:
+    """Refuse columns whose values 32 bits cannot tell apart, such as times in seconds since 1970."""
+    if raw.dtype.kind == "b" or raw.dtype.itemsize < 4 or raw.dtype == np.float32:
+        return
+    low, high = raw.min(axis=0), raw.max(axis=0)
+    with np.errstate(over="ignore"):
+        width = np.abs((high - low).astype(np.float64))
+    step = np.spacing(np.maximum(np.abs(low.astype(np.float32)), np.abs(high.astype(np.float32)))).astype(np.float64)
+    lost = np.flatnonzero((width > 0) & (step > width / _STEPS))
+    if len(lost):
+        column = int(lost[0])
+        raise DataError(
+            f"{path}: column {column} (counted from 0) goes from {low[column]} to {high[column]}: networks compute with 32 bits, "
+            f"which tell apart such numbers in steps of {step[column]:.2g} only",
+            remedy=f"subtract {low[column]} from this column",
+        )
 
 
 def _check_channels(path: Path, shape: tuple[int, ...]) -> None:
@@ -317,25 +370,34 @@ def _integers_or_names(path: Path, labels: Array) -> Array:
         labels = np.char.decode(labels, "utf-8", errors="replace")
     if labels.dtype.kind not in f"{_NUMBERS}U":
         raise DataError(f"{path}: labels are of type {labels.dtype}", remedy="give integers or names")
+    if labels.dtype.kind == "u" and labels.dtype.itemsize == 8 and labels.max() > np.iinfo(np.int64).max:
+        return labels.astype(np.str_)
     if labels.dtype.kind in "biu":
         return labels.astype(np.int64)
-    if labels.dtype.kind == "U":
-        empty = np.flatnonzero(np.isin(np.char.lower(np.char.strip(labels)), ("", "nan", "null")))
-        if len(empty):
-            raise DataError(
-                f"{path}: sample {empty[0]} has no label (counted from 0; {len(empty)} such samples)",
-                remedy="add the labels, or remove these samples",
-            )
-        if any(re.fullmatch(r"[+-]?0\d+", text) for text in np.unique(labels)):  # 007 is a name
-            return labels
-    try:
-        numbers = labels.astype(np.float64)
-    except ValueError:  # names
+    if labels.dtype.kind == "f":
+        return _whole_numbers(path, labels)
+
+    kinds = np.unique(labels)
+    empty = np.flatnonzero(np.isin(np.char.lower(np.char.strip(labels)), ("", "nan", "null")))
+    if len(empty):
+        raise DataError(
+            f"{path}: sample {empty[0]} has no label (counted from 0; {len(empty)} such samples)",
+            remedy="add the labels, or remove these samples",
+        )
+    if any(re.fullmatch(r"[+-]?0\d+", text) for text in kinds):  # 007 is a name
         return labels
-    odd = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.round(numbers)))
+    if all(re.fullmatch(r"[+-]?[0-9]{1,18}(\.0*)?", text) for text in kinds):
+        return np.array([int(text.partition(".")[0]) for text in labels], dtype=np.int64)
+    is_decimal = all(re.fullmatch(r"[+-]?[0-9]*\.?[0-9]+", text) for text in kinds)  # 1e3 is a name
+    return _whole_numbers(path, labels.astype(np.float64)) if is_decimal and any("." in text for text in kinds) else labels
+
+
+def _whole_numbers(path: Path, labels: Array) -> Array:
+    """Labels that are stored as floats; those that are not whole, or too large to be exact, are refused."""
+    odd = np.flatnonzero(~np.isfinite(labels) | (labels != np.round(labels)) | (np.abs(labels) > 2**53))
     if len(odd):
         raise DataError(
             f"{path}: label {labels[odd[0]]} of sample {odd[0]} (counted from 0) is neither an integer nor a name",
             remedy="labels are classes: round or group the numbers, or drop the labels",
         )
-    return numbers.astype(np.int64)
+    return labels.astype(np.int64)
