@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ FAIL, WARN = "#cf3f52", "#c49a1a"
 """Colours of findings of the health monitor."""
 DATA_1D, GENERATED_1D, DISCRIMINATOR_1D, OPTIMUM_1D = "#22262b", "#2f9e63", "#1f6fb2", "#9cc3e4"
 """The colours of Figure 1 in Goodfellow et al. 2014: data black, generated green, discriminator blue."""
+
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it warns, for example, of a home where it cannot cache fonts
 
 _DPI = 125
 _MAX_LEGEND = 20  # names

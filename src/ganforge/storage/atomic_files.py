@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from ganforge.core.errors import StorageError
 from ganforge.storage import strict_json
 
+_READ_ONLY = "choose a folder that you may write in, with --out or, for runs, --runs-dir"
 _passes: Counter[str] = Counter()
 
 
@@ -86,19 +87,22 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an :class:`OSError` about ``path`` into a :class:`StorageError` with the reason and a remedy."""
+def storage_errors(path: Path, *, read_only: str = _READ_ONLY) -> Iterator[None]:
+    """Turn an :class:`OSError` about ``path`` into a :class:`StorageError` with the reason and a remedy.
+
+    ``read_only`` is the remedy where nothing may be written.
+    """
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}", remedy=_remedy(error, path)) from error
+        raise StorageError(f"cannot write {path}: {error.strerror or error}", remedy=_remedy(error, path, read_only)) from error
 
 
-def _remedy(error: OSError, path: Path) -> str:
+def _remedy(error: OSError, path: Path, read_only: str) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "free some space, or choose another folder with --out or, for runs, --runs-dir"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "choose a folder that you may write in, with --out or, for runs, --runs-dir"
+        return read_only
     if path.is_dir():
         return "it is a folder: name a file"
     return "choose another place with --out or, for runs, --runs-dir"

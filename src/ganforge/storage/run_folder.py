@@ -230,7 +230,8 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder's lock, which ends with the process, however that ends; a RunFolderError names another holder."""
         lock = FileLock(self._lock_file)
-        with atomic_files.storage_errors(self._lock_file):
+        copy = f"copy {self.path} to a folder that you may write in, and name the copy"
+        with atomic_files.storage_errors(self._lock_file, read_only=copy):
             try:
                 lock.acquire(timeout=0.2, poll_interval=0.01)  # another process may hold it for a moment in holder()
             except Timeout as error:
