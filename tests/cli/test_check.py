@@ -205,13 +205,18 @@ DIGITS = str(SMOKE / "maxout_digits.toml")
 
 
 def test_every_value_stands_beside_its_origin(capsys):
-    assert main(["explain", DIGITS, "--set", "train.seed=4"]) == 0
+    description = [
+        "--set",
+        'description="""Several lines\nof a text that is far too long for the cell of a table: many words.\n"""',
+    ]
+    assert main(["explain", DIGITS, "--set", "train.seed=4", *description]) == 0
 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "Key Value Origin"
     assert f"train.iterations 20 {SMOKE / 'vanilla_moons.toml'}:5" in lines
     assert f'train.updates "simultaneous" {DIGITS}:5' in lines
     assert "train.seed 4 --set" in lines
+    assert 'description "Several lines of a text that is far too long …" --set' in lines
     assert "train.discriminator_steps 1 default of [train]" in lines
     assert "generator.params.slope 0.2 default of ganforge-vanilla/mlp@1" in lines
     assert 'metric[0].name "wasserstein" default of ganforge/wasserstein@1' in lines

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ def test_tables_show_spread_test_and_recipe_differences_and_curves_are_drawn(run
     heading, first, second, *_, keys, difference = out.splitlines()
     assert heading.split()[:7] == ["Metric", "Better", "Runs", "n", "Median", "Least", "Greatest"]
     assert first.split()[:5] == ["wasserstein", "lower", "gaussian_1d", "(batch_size=16)", "2"]
-    assert second.rstrip().endswith("too few seeds to tell: 2 against 2 cannot give a p below 0.33")
+    assert second.rstrip().endswith("too few seeds: p is 0.33 at best")
     assert keys.startswith("Recipe key")
     assert difference.split() == ["train.batch_size", "16", "32"]
     assert "curves written to" in err
@@ -96,3 +98,21 @@ def test_how_many_tests_were_made_is_reported_where_one_names_a_winner(corrected
     assert text.endswith(f"correction for all 2 (Holm), {messages}")
     assert _joint_significance([other, other]) is None
     assert _joint_significance([winner]) is None
+
+
+def test_recipe_keys_are_written_as_in_messages_and_early_values_in_words(runs, tmp_path, capsys):
+    root, names = runs
+    for number, name in enumerate(names[:2]):
+        copy = Path(shutil.copytree(next(root.glob(f"*/{name}")), tmp_path / "runs" / "all" / f"copy-{number}"))
+        resolved = (copy / "resolved.toml").read_text()
+        resolved = resolved.replace("iterations = 2", "iterations = 3").replace("ganforge/non-saturating@1", "ganforge/hinge@1")
+        (copy / "resolved.toml").write_text(resolved)
+        run = json.loads((copy / "run.json").read_text())
+        (copy / "run.json").write_text(json.dumps({**run, "id": f"{number}" * 32, "name": "copy"}))
+
+    folders = [str(path) for path in [*root.glob("*/*"), *(tmp_path / "runs" / "all").glob("*")]]
+    main(["compare", *folders])
+
+    shown = capsys.readouterr()
+    assert re.search(r"^loss\[0\]\.use +ganforge/", shown.out, re.MULTILINE)
+    assert "2 runs with a value from before the end of training" in shown.err

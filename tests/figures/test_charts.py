@@ -260,3 +260,17 @@ def test_each_compared_metric_is_a_panel(curves):
     assert two.shape[0] > one.shape[0]
     colour = np.array([int(mpl_style.GROUPS[0][place : place + 2], 16) for place in (1, 3, 5)])
     assert bool((one == colour).all(-1).any())
+
+
+def test_a_title_without_room_is_smaller_before_it_is_cut():
+    def shown(title):
+        page, _ = mpl_style.figure(6.4, 4.4)
+        mpl_style.add_title(page, title, left=0.1, right=0.97, note="iteration 16,000")
+        (text,) = [one for one in page.texts if "iteration" not in one.get_text()]
+        return text.get_text(), text.get_size()
+
+    assert shown("Two moons") == ("Two moons", 11)
+    title = "A conditional GAN generates points of a given moon"
+    assert shown(title)[0] == title
+    assert shown(title)[1] < 11
+    assert shown(3 * title)[0].endswith("…")

@@ -22,7 +22,7 @@ from ganforge.core.contracts import MetricInfo
 from ganforge.core.events import Evaluated, RolledBack, SamplesDrawn, Stepped
 from ganforge.terminal.live_view import LiveView, fit_findings, sparkline
 from ganforge.terminal.progress_ui import create_ui
-from ganforge.terminal.run_state import RunHeading
+from ganforge.terminal.run_state import STOPPING, RunHeading
 
 HEADING = RunHeading("InfoGAN finds the moons", Path("runs/moons/a-1234"), 7)
 
@@ -276,6 +276,12 @@ def test_samples_are_drawn_beside_or_below(clock, events):
     assert at("samples at", narrow.look()).startswith("╭─ samples at")
 
 
+def test_a_legend_without_room_repeats_nothing(clock, events):
+    screen = Screen(80, 24)
+    play(screen, events("moons"), clock)
+    at("real · code 0 = 0 · 1 ─", screen.look())
+
+
 @pytest.mark.parametrize(
     ("kind", "legend"), [("moons", "real · code 0 = 0 · code 0 = 1"), ("bell", "data · generated · D(x), ½ dotted")]
 )
@@ -343,6 +349,24 @@ def test_messages_are_shown_at_the_next_event_and_after_the_end(clock, events):
 
     lines = screen.look()
     assert [line for line in lines if line][-1] == "MLflow back after 00:16"
+
+
+def test_a_run_that_has_stopped_shows_no_hint_how_to_stop(clock, events):
+    screen = Screen(100, 40)
+    live = LiveView(screen.console, HEADING, clock)
+    first, *rest, last = events()
+    with live.callback() as handle:
+        handle(first)
+        live.notify("warning: something else")
+        live.notify(STOPPING)
+        for event in rest:
+            handle(event)
+        at(STOPPING, screen.look())
+        handle(last)
+
+    lines = screen.look()
+    at("warning: something else", lines)
+    assert not any("press Ctrl-C" in line for line in lines)
 
 
 def test_at_most_four_refreshes_a_second(clock, events):

@@ -62,10 +62,24 @@ def test_a_terminal_has_a_line_for_each_seed_that_runs_and_nothing_remains(tmp_p
         before = len(console.file.getvalue())
 
     assert lines[0].startswith("seed 3  4")
-    assert lines[0].endswith("…")  # as much as fits
+    assert lines[0].endswith(" left")  # only whole parts, as many as fit
     assert lines[1].startswith("0 of 3 seeds done  1")
     stream.feed(console.file.getvalue()[before:].replace("\n", "\r\n"))
     assert not any(line.strip() for line in screen.display)
+
+
+def test_no_time_is_estimated_from_the_start_alone(tmp_path, clock, write_log):
+    console, shown = progress(tmp_path, clock, force_terminal=True, legacy_windows=False)
+    write_log(3, 100)
+    seen = []
+    with shown.shown():
+        for seconds in (20, 60):
+            clock.now += seconds
+            shown.update([])
+            seen.append(console.file.getvalue().rpartition("0 of 3 seeds done  ")[2])
+
+    assert seen[0].startswith("2 %  – left")
+    assert seen[1].startswith("2 %  about ")
 
 
 def test_a_log_that_is_missing_or_no_text_stops_nothing(tmp_path, clock):
@@ -75,4 +89,4 @@ def test_a_log_that_is_missing_or_no_text_stops_nothing(tmp_path, clock):
         clock.now += 100
         shown.update([])
 
-    assert "0 of 3 seeds done  0%  – left; seed 3: starting" in console.file.getvalue()
+    assert "0 of 3 seeds done  0 %  – left; seed 3: starting" in console.file.getvalue()

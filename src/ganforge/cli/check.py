@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -105,7 +106,7 @@ def explain(
     if as_json:
         console.print_json({"recipe": recipe, "values": [_value_facts(value) for value in values]})
     elif len(values) > 1:
-        console.table(("Key", "Value", "Origin"), [(*_key_and_value(value), value.origin) for value in values])
+        console.table(("Key", "Value", "Origin"), [(*_short_key_and_value(value), value.origin) for value in values])
     else:
         name, text = _key_and_value(values[0])
         console.print_line(f"{name} = {text or '… not set'}", style="bold")
@@ -181,6 +182,12 @@ def _key_and_value(value: ExplainedValue) -> tuple[str, str | None]:
     from ganforge.recipe.toml_writer import format_default
 
     return format_key(value.key), None if value.value is None else format_default(value.value)
+
+
+def _short_key_and_value(value: ExplainedValue) -> tuple[str, str | None]:
+    """In a table, a text of several lines is shown by its first words."""
+    key, text = _key_and_value(value)
+    return key, f'"{textwrap.shorten(value.value, 48, placeholder=" …")}"' if text and text.startswith('"""') else text
 
 
 def _value_facts(value: ExplainedValue) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganforge.cli import console, options
+from ganforge.core import formatting
 
 if TYPE_CHECKING:
     from ganforge.runs.comparison import GroupStats, MetricComparison, SkippedMetric
@@ -65,11 +67,12 @@ def compare(
 def _print(groups: Sequence[RunGroup], compared: Sequence[MetricComparison], apart: Mapping[str, Sequence[str | None]]) -> None:
     if compared:
         headings = ("Metric", "Better", "Runs", "n", "Median", "Least", "Greatest", "p", "Better pairs", "Verdict")
-        console.table(headings, [row for one in compared for row in _rows(one)], right=(3, 4, 5, 6, 7, 8), optional=(8, 1, 6, 5))
+        console.table(headings, [row for one in compared for row in _rows(one)], right=(3, 4, 5, 6, 7, 8), optional=(8, 5, 6, 1))
     if len(groups) > 1:
         if compared:
             console.print_line()
-        console.table(("Recipe key", *(group.name for group in groups)), [(key, *values) for key, values in apart.items()])
+        rows = [(re.sub(r"\.(\d+)(?=\.)", r"[\1]", key), *values) for key, values in apart.items()]  # loss[0].use, as in messages
+        console.table(("Recipe key", *(group.name for group in groups)), rows)
 
 
 def _rows(one: MetricComparison) -> list[tuple[object, ...]]:
@@ -100,10 +103,10 @@ def _print_remarks(groups: Sequence[RunGroup], compared: Sequence[MetricComparis
         for stats in one.stats:
             facts = [
                 (stats.missing, "without a value"),
-                (len(stats.values) - len(stats.finite), "not finite"),
-                (stats.early, "before the end of training"),
+                (len(stats.values) - len(stats.finite), "with a value that is not finite"),
+                (stats.early, "with a value from before the end of training"),
             ]
-            if remarks := [f"{count} {what}" for count, what in facts if count]:
+            if remarks := [f"{formatting.plural(count, 'run')} {what}" for count, what in facts if count]:
                 console.warning(f"{one.metric} of {stats.group}: {', '.join(remarks)}")
     if any(len(one.tests) > 1 for one in compared):
         console.note("p is corrected for the number of recipes compared with the first one (Holm)")

@@ -71,7 +71,7 @@ def sample(
         arguments = {"count": count, "seed": seed, "label": label, "code": codes, "neighbours": neighbours}
         console.print_json({**_source(generator), "file": target, **arguments, "data_changes": changes})
     else:
-        console.success(f"wrote {count} samples of iteration {generator.iteration} to {target}")
+        console.success(f"wrote {count} samples of iteration {generator.iteration:,} to {target}")
 
 
 def interpolate(
@@ -176,7 +176,7 @@ def export(
         console.print_json({**facts, "format": form, "path": done.path, "checked": checked})
         return
     inputs = ", ".join(f"{name} {_shape(spec)}" for name, spec in metadata["inputs"].items())
-    console.success(f"wrote the generator of iteration {metadata['iteration']} to {done.path}")
+    console.success(f"wrote the generator of iteration {metadata['iteration']:,} to {done.path}")
     console.print_line(f"  {inputs} → values {_shape(metadata['output'])} in the data's units")
     console.print_line(
         f"  verified in batches of {done.counts[0]} and {done.counts[1]}: largest difference {done.difference:.1g} of the range"
@@ -218,7 +218,7 @@ def _write_figures(
         console.print_json({**_source(generator), "files": targets, **arguments})
         return
     for target in targets:
-        console.success(f"{name} of iteration {generator.iteration} written to {target}")
+        console.success(f"{name} of iteration {generator.iteration:,} written to {target}")
 
 
 def _source(generator: LoadedGenerator) -> dict[str, object]:

@@ -144,9 +144,9 @@ def _print_outcome(result: Result, folder: RunFolder) -> None:
             took, count = formatting.duration(result.seconds), formatting.plural(result.iterations, "iteration")
             console.note(f"finished in {took}: {count}", style="bold")
         case "stopped" if result.exit_code == 1:
-            console.warning(f"stopped at iteration {result.iterations}: {result.reason}")
+            console.warning(f"stopped at iteration {result.iterations:,}: {result.reason}")
         case "stopped":
-            console.note(f"stopped at iteration {result.iterations}", style="bold")
+            console.note(f"stopped at iteration {result.iterations:,}", style="bold")
         case _:
             console.warning(f"training diverged: {result.reason}")
             where = f"the last finite checkpoint is kept in {result.folder / 'checkpoints'}"

@@ -34,6 +34,7 @@ DATA_1D, GENERATED_1D, DISCRIMINATOR_1D, OPTIMUM_1D = "#22262b", "#2f9e63", "#1f
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # else it warns, for example, of a home where it cannot cache fonts
 
 _DPI = 125
+_SMALLEST_TITLE = 8.0  # points
 _MAX_LEGEND = 20  # names
 _LEGEND_SPACE = 8.0  # points between entries
 
@@ -88,13 +89,15 @@ class BlitRenderer:
 
 
 def add_title(page: Figure, title: str, *, left: float, right: float, top: float = 0.955, note: str = "") -> Any:
-    """Write the title on the left and a note on the right; a title that would overlap the note is shortened.
+    """Write the title on the left and a note on the right; a title that would overlap the note is smaller, or else shortened.
 
     The positions are shares of the figure. ``note`` is the longest text that the note will show; its matplotlib text is returned.
     """
     text = page.text(right, top, note, color=MUTED, size=9.5, va="center", ha="right")
     room = (right - left) * page.bbox.width - (text.get_window_extent().width + 0.15 * page.dpi if note else 0)
     shown = page.text(left, top, escape_math(title), color=INK, size=11, weight="bold", va="center", ha="left")
+    while shown.get_size() > _SMALLEST_TITLE and shown.get_window_extent().width > room:
+        shown.set_size(shown.get_size() - 0.5)
     length = len(title)
     while length and (width := shown.get_window_extent().width) > room:
         length = min(length - 1, int(length * room / width) + 2)

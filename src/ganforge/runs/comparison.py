@@ -236,8 +236,7 @@ def _tests(first: GroupStats, *others: GroupStats) -> Iterator[GroupTest]:
 
 def _verdict(first: GroupStats, other: GroupStats, test: RankTest, p: float, least_p: float) -> tuple[str | None, str]:
     if least_p > LEVEL:
-        counts = f"{len(first.values)} against {len(other.values)}"
-        return None, f"too few seeds to tell: {counts} cannot give a p below {least_p:.2g}"
+        return None, f"too few seeds: p is {least_p:.2g} at best"
     if p > LEVEL:
         return None, "no difference is shown"
     winner = other.group if test.greater > 0.5 else first.group

@@ -20,6 +20,7 @@ from ganforge.health.monitor import KEY, HealthMonitor, monitored
 from ganforge.storage import checkpoints
 from ganforge.storage.journal import JournalWriter
 from ganforge.storage.run_folder import RunFolder
+from ganforge.terminal.run_state import STOPPING
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -157,7 +158,7 @@ class StopRequest:
         self.signal = self.signal or received
         for child in list(self.children):
             child.send_signal(received)
-        _log.info("finishing this iteration and saving … press Ctrl-C again to stop at once")
+        _log.info(STOPPING)
 
 
 @contextmanager

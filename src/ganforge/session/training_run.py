@@ -75,7 +75,7 @@ def run(options: Options, console: Console) -> Result:
     show = partial(print_text, console)
     with graceful_signals() as stop, show_messages(show) as messages:
         plan = prepare(options)
-        show(f"{plan.title}: importing torch, building the networks …")
+        show("importing torch, building the networks …")
         trainer = assemble(plan, options.device)
         with trainer.batches.prefetching():  # before there is a lock that its processes could inherit
             folder = plan.resumed or RunFolder.create(options.runs_dir, plan.experiment, plan.name)

@@ -26,7 +26,7 @@ from ganforge.core.events import Event, Finished, Started
 from ganforge.core.findings import Finding, advice, describe_health, headline
 from ganforge.figures import Floats
 from ganforge.terminal import palette
-from ganforge.terminal.run_state import Clock, MetricHistory, ProgressUI, RunHeading, RunState
+from ganforge.terminal.run_state import STOPPING, Clock, MetricHistory, ProgressUI, RunHeading, RunState
 from ganforge.terminal.sample_preview import Line, SamplePreview
 from ganforge.terminal.text_layout import print_text
 
@@ -80,7 +80,7 @@ class LiveView(ProgressUI):
         width, height = self._size.width, self._size.height - 1
         terms = state.terms()
         head = [*self._lines(Group(_heading(self._heading, started), _progress(state, started)), width), []]
-        notes = [_cell(text, _MESSAGE) for text in self._shown]
+        notes = [_cell(text, _MESSAGE) for text in self._shown if text != STOPPING or not state.finished]
         hint = [] if state.finished else [_cell("Ctrl-C saves and stops", _DIM)]
         least = 3 + (len(state.scores) + 2 if state.scores else 0)  # rows of both totals and all metrics, with their headings
         rest = height - len(head) - len(notes) - len(hint) - 1

@@ -29,6 +29,8 @@ Clock = Callable[[], float]
 _SMOOTHED = 48  # the displayed value of a term is the mean over this many iterations
 _POINTS = 256  # largest number of points of each term's trend
 _PENDING = 256  # iterations whose terms stay on the device until they are read together
+STOPPING = "finishing this iteration and saving … press Ctrl-C again to stop at once"
+"""The message after the first Ctrl-C."""
 _WINDOW = 20.0  # seconds over which the speed is measured
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import groupby, zip_longest
+from itertools import groupby, takewhile, zip_longest
 from operator import itemgetter
 from typing import Any
 
@@ -75,9 +75,7 @@ class SamplePreview:
         else:
             drawing, legend = self._points(picture, inner, coloured=coloured)
         title = f"samples at iteration {picture.iteration:,}"
-        subtitle = Text(" · ").join(Text(name, style) for name, style in legend) if legend else None
-        if subtitle:
-            subtitle.truncate(max(size[0] - 6, 1), overflow="ellipsis")
+        subtitle = _fitted_legend(legend, max(size[0] - 6, 1)) if legend else None
         return Panel(
             SegmentLines(drawing, new_lines=True), title=title, title_align="left", subtitle=subtitle, subtitle_align="left",
             border_style=_REAL, padding=0, width=size[0],
@@ -228,3 +226,16 @@ def _half_blocks(above: Sequence[Any], below: Sequence[Any]) -> Line:
     """A line of characters; ``below`` consists of ``None`` where there are no pixels."""
     runs = [(pair, len(list(run))) for pair, run in groupby(zip(above, below, strict=True))]
     return [Segment("▀" * length, Style.from_color(*(pixel and Color.from_rgb(*pixel) for pixel in pair))) for pair, length in runs]
+
+
+def _fitted_legend(legend: list[tuple[str, Style]], width: int) -> Text:
+    """The names in their styles; without room for all, those after the first lack what it begins with too: ``code 0 = 0 · 1``."""
+    text = Text(" · ").join(Text(name, style) for name, style in legend)
+    groups = [name.split(" ") for name, style in legend if style is not _REAL]
+    shared = " ".join(words[0] for words in takewhile(lambda words: len(set(words)) == 1, zip(*groups, strict=False)))
+    if text.cell_len > width and groups[1:] and shared:
+        first = " ".join(groups[0])
+        short = [name if name == first else name.removeprefix(f"{shared} ") for name, _ in legend]
+        text = Text(" · ").join(Text(name, style) for name, (_, style) in zip(short, legend, strict=True))
+    text.truncate(width, overflow="ellipsis")
+    return text

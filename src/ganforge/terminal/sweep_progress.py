@@ -20,7 +20,9 @@ from ganforge.terminal.text_layout import print_text
 _INTERVAL = 10.0  # least seconds between two lines where there is no terminal
 _LONGEST_INTERVAL = 60.0  # most seconds, unless a twentieth of the work is done sooner
 _LINES = 20
+_KNOWN_SHARE = 0.05  # of the work, from which its speed is known: before that, starting takes most of the time
 _TAIL = 4096  # bytes at the end of a log that are read
+_PARTS = re.compile(r" {2,}")
 _PROGRESS = re.compile(r"^([\d,]+)/[\d,]+ .*", re.MULTILINE)  # a line of PlainLines
 
 
@@ -55,10 +57,11 @@ class SweepProgress:
         states = {seed: self._read(seed) for seed in self.seeds if seed not in done and log_file(self._folder, seed).exists()}
         share = (len(done) + sum(iteration for iteration, _ in states.values()) / max(self._iterations, 1)) / len(self.seeds)
         now = self._clock()
-        left = f"about {formatting.duration((now - self._began) * (1 - share) / share)} left" if share > 0 else "– left"
-        total = f"{len(done)} of {formatting.plural(len(self.seeds), 'seed')} done  {share:.0%}  {left}"
+        is_known = share >= _KNOWN_SHARE or (share > 0 and now - self._began >= _LONGEST_INTERVAL)
+        left = f"about {formatting.duration((now - self._began) * (1 - share) / share)} left" if is_known else "– left"
+        total = f"{len(done)} of {formatting.plural(len(self.seeds), 'seed')} done  {100 * share:.0f} %  {left}"
         if self._live is not None:
-            lines = [f"seed {seed}  {line}" for seed, (_, line) in states.items()]
+            lines = [_fitted(f"seed {seed}  {line}", self._console.width) for seed, (_, line) in states.items()]
             self._live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in (*lines, total))), refresh=True)
             return
 
@@ -76,4 +79,14 @@ class SweepProgress:
         lines = list(_PROGRESS.finditer(text))
         if not lines:
             return 0, "starting"
-        return int(lines[-1][1].replace(",", "")), formatting.clean(" ".join(lines[-1][0].split()))
+        return int(lines[-1][1].replace(",", "")), "  ".join(map(formatting.clean, _PARTS.split(lines[-1][0].strip())))
+
+
+def _fitted(line: str, width: int) -> str:
+    """As many parts of the line as fit, at least one."""
+    first, *parts = _PARTS.split(line)
+    for part in parts:
+        if len(first) + 2 + len(part) > width:
+            break
+        first += f"  {part}"
+    return first
