@@ -384,9 +384,10 @@ def test_it_says_what_was_written_and_what_goes_in_and_out(here, capsys):
     capsys.readouterr()
 
     assert main(["export", "cgan_moons", "--format", "torch-export"]) == 0
-    first, second, third = capsys.readouterr().out.splitlines()
+    first, second, labels, third = capsys.readouterr().out.splitlines()
     assert first == f"wrote the generator of iteration 2 to {run.relative_to(here)}/generator.pt2"
     assert second.strip() == "noise (n, 3) float32, labels (n,) int64 → values (n, 2) float32 in the data's units"
+    assert labels.strip() == "labels: 0 for upper, 1 for lower"
     assert "batches of 64 and 1: largest difference 0 of the range" in third
     assert (run / "generator.pt2").is_file()
 
@@ -394,7 +395,7 @@ def test_it_says_what_was_written_and_what_goes_in_and_out(here, capsys):
     messages = json.loads(capsys.readouterr().out)
     assert (messages["schema"], messages["run"], messages["format"], messages["path"]) == (1, run.name, "safetensors", "mine")
     assert messages["checked"] == {"samples": [1, 2], "difference": 0.0, "tolerance": 1e-4}
-    assert messages["inputs"]["labels"] == {"shape": ["n"], "dtype": "int64"}
+    assert messages["inputs"]["labels"] == {"shape": ["n"], "dtype": "int64", "classes": ["upper", "lower"]}
     drawn = ganforge.load(run).sample(4, seed=1, label=1)["values"]
     assert (ganforge.load("mine").sample(4, seed=1, label=1)["values"] == drawn).all()
 

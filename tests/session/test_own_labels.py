@@ -67,6 +67,8 @@ def test_numbers_that_do_not_begin_at_zero(trained, tmp_path, capsys):
     assert drawn("2") == ({"2"}, {2})
     assert generator.draw(3, label=2).labels.tolist() == [1, 1, 1]
     assert generator.sample(3, label=3)["labels"].tolist() == [3, 3, 3]
+    assert main(["export", "own", "--format", "safetensors"]) == 0
+    assert "labels: 0 for 1, 1 for 2, 2 for 3" in capsys.readouterr().out
     assert main(["sample", "own", "--label", "0"]) == 2
     assert "there is no label '0'" in (errors := capsys.readouterr().err)
     assert "labels: 1, 2, 3" in errors

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from ganforge.core.errors import RunFolderError
+from ganforge.core.errors import PluginError, RunFolderError
 from ganforge.core.events import Evaluated, Finished, RolledBack, SamplesDrawn, Saved, Started, State, Stepped
 from ganforge.core.params import Schedule
 from ganforge.games.two_player import WeightedLoss
@@ -302,3 +302,23 @@ def test_a_rollback_makes_a_diverged_trainer_go_on(make_trainer, frozen_copy):
         list(trainer.advance())
     assert trainer.finish().outcome == "finished"
     assert (trainer.iteration, trainer.iterations_run, trainer.rollbacks) == (4, 5, 1)
+
+
+def test_a_picture_that_fails_costs_nothing_of_what_was_trained(make_trainer):
+    trainer = make_trainer(iterations=10, picture_every=3, save_every=10)
+
+    def refuse(network, _arguments):
+        if trainer.iteration == 6:
+            raise RuntimeError("no statistics yet")
+
+    trainer.ema.network.register_forward_pre_hook(refuse)
+    events = []
+    with pytest.raises(PluginError, match="generator fails: RuntimeError: no statistics yet"):
+        for event in trainer.run():
+            events.append(event)  # noqa: PERF402 - those before the error are wanted
+
+    (saved,) = (event for event in events if isinstance(event, Saved))
+    assert saved.iteration == 6
+    resumed = make_trainer(iterations=10, picture_every=3, save_every=10)
+    resumed.restore(saved.state)
+    assert not resumed.evaluated  # so that the run begins with what was missed

@@ -178,6 +178,9 @@ def export(
     inputs = ", ".join(f"{name} {_shape(spec)}" for name, spec in metadata["inputs"].items())
     console.success(f"wrote the generator of iteration {metadata['iteration']:,} to {done.path}")
     console.print_line(f"  {inputs} → values {_shape(metadata['output'])} in the data's units")
+    if generator.data.class_names:
+        names = [f"{number} for {name}" for number, name in enumerate(generator.labels[:20])]
+        console.print_line(f"  labels: {', '.join(names)}{', …' if len(generator.labels) > 20 else ''}")
     console.print_line(
         f"  verified in batches of {done.counts[0]} and {done.counts[1]}: largest difference {done.difference:.1g} of the range"
     )

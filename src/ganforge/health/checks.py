@@ -160,7 +160,7 @@ def _check_finite(inputs: CheckInputs) -> Observation | None:
     share = inputs.values.get("finite/samples", 1.0)
     if share >= 1:
         return None
-    return Observation("fail", NON_FINITE, f"{1 - share:.3g} of the generated samples are NaN or infinite")
+    return Observation("fail", NON_FINITE, f"{100 * (1 - share):.3g}% of the generated samples are NaN or infinite")
 
 
 def _check_convergence(inputs: CheckInputs) -> Observation | None:

@@ -140,11 +140,14 @@ def _metadata(generator: LoadedGenerator) -> Mapping[str, Any]:
         return {"shape": ["n", *tensor.shape[1:]], "dtype": str(tensor.dtype).removeprefix("torch.")}
 
     data = generator.data
+    inputs = {name: describe(tensor) for name, tensor in named_tensors(latent, generator.latent).items()}
+    if "labels" in inputs:
+        inputs["labels"]["classes"] = list(generator.labels)
     own = {"range": data.own_range, "rounds_to": data.own_type} if data.own_range else {}
     return {
         "run": folder.resolve().name,
         "iteration": generator.iteration,
-        "inputs": {name: describe(tensor) for name, tensor in named_tensors(latent, generator.latent).items()},
+        "inputs": inputs,
         "output": {"name": "values", **describe(generator.generate(latent).values), "units": "the data's own", **own},
         "data": asdict(generator.data),
         "latent": asdict(generator.latent),

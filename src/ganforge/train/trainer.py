@@ -7,6 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from ganforge.core import events
 from ganforge.core.contracts import Sampler
-from ganforge.core.errors import RunFolderError, describe_error
+from ganforge.core.errors import GanforgeError, RunFolderError, describe_error
 from ganforge.core.events import Event, State
 from ganforge.core.params import Schedule, value_at
 from ganforge.games.checked_calls import draw_latents
@@ -130,16 +131,23 @@ class Trainer:
     def advance(self) -> Iterator[Event]:
         """One iteration, then the state to save and the evaluations and pictures, where they are due.
 
-        The state comes first, so that no metric or picture can cost what was trained before it. Sets :attr:`divergence` if a loss,
-        or a value of that state, is not finite.
+        The state comes first, and is saved if a metric or picture fails, so that none can cost what was trained before it. Sets
+        :attr:`divergence` if a loss, or a value of that state, is not finite.
         """
         stepped = self.step()
         yield stepped
         self.divergence = self._non_finite_loss(stepped.terms)
         if self._is_due(self.config.save_every) and self.divergence is None and (saved := self.save()):
             yield saved
-        if self.divergence is None:
+        if self.divergence is not None:
+            return
+        try:
             yield from self._evaluate()
+        except Exception:
+            with suppress(GanforgeError):
+                if not self._is_due(self.config.save_every) and (saved := self.save()):
+                    yield saved
+            raise
 
     def save(self) -> events.Saved | None:
         """The state to save. Sets :attr:`divergence` and returns ``None`` if it is not finite throughout."""
