@@ -111,3 +111,12 @@ def test_a_sweep_shows_the_spread_and_how_to_compare(project, capsys):
     assert "wasserstein" in capsys.readouterr().out
     assert found["send"][:2] == ["sync", str(folder)]
     assert len(found["send"]) == 4  # and both seeds
+
+
+@pytest.mark.slow
+def test_the_seeds_of_a_sweep_that_were_stopped_can_be_resumed(project, capsys):
+    options = ["--seeds", "1", "--runs-dir", "all my runs", "--plugin", "own parts.py"]
+    assert main(["run", "my moons.toml", *options, *set_options(*STOPPING, 'generator={use="mine"}')]) == 1
+    resume = commands(capsys.readouterr().err)["resume"]
+    assert main([*resume, "--plain"]) == 0, capsys.readouterr().err
+    assert "finished in" in capsys.readouterr().err

@@ -68,18 +68,21 @@ def test_a_terminal_has_a_line_for_each_seed_that_runs_and_nothing_remains(tmp_p
     assert not any(line.strip() for line in screen.display)
 
 
-def test_no_time_is_estimated_from_the_start_alone(tmp_path, clock, write_log):
+def test_the_time_left_follows_from_the_work_and_not_from_the_start(tmp_path, clock, write_log):
     console, shown = progress(tmp_path, clock, force_terminal=True, legacy_windows=False)
-    write_log(3, 100)
     seen = []
     with shown.shown():
-        for seconds in (20, 60):
-            clock.now += seconds
+        begun = clock.now = clock.now + 100
+        shown.update([])
+        for reached in (100, 500):
+            write_log(3, reached)
             shown.update([])
             seen.append(console.file.getvalue().rpartition("0 of 3 seeds done  ")[2])
 
     assert seen[0].startswith("2 %  – left")
-    assert seen[1].startswith("2 %  about ")
+    minutes, seconds = map(int, seen[1].partition("about ")[2][:5].split(":"))
+    share = int(seen[1].partition(" ")[0]) / 100
+    assert 60 * minutes + seconds == pytest.approx((clock.now - begun) * (1 - share) / share, rel=0.05)
 
 
 def test_a_log_that_is_missing_or_no_text_stops_nothing(tmp_path, clock):

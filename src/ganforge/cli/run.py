@@ -120,20 +120,28 @@ def _print_summary(result: Result, settings: Options) -> None:
     from ganforge.storage.run_folder import RunFolder
 
     folder = RunFolder(result.folder)
-    resume = ["run", "--resume", folder.reference, *_store(settings)]
-    resume += ["--device", settings.device] if settings.device != "auto" else []
-    resume += ["--unlocked"] if settings.unlocked else []
     console.note("")
     _print_outcome(result, folder)
     _print_facts(folder, result.metrics, _health_text(result.health))
     _print_mlflow(result.mlflow, [folder.reference], settings)
-    match result.status:
-        case "finished":
-            console.command("sample", next_command("sample", folder.reference))
-        case "stopped" if result.exit_code == 1:  # by a health check: it would stop again
-            console.command("resume", next_command(*resume, "--set", 'health.on_fail="warn"'))
-        case "stopped":
-            console.command("resume", next_command(*resume))
+    if result.status == "finished":
+        console.command("sample", next_command("sample", folder.reference))
+    _print_resume(result, settings)
+
+
+def _print_resume(result: Result, settings: Options) -> None:
+    """Print the command that resumes a run that was stopped, with the options that it had."""
+    from ganforge.registry.selection import next_command
+    from ganforge.storage.run_folder import RunFolder
+
+    if result.status != "stopped":
+        return
+    resume = ["run", "--resume", RunFolder(result.folder).reference, *_store(settings)]
+    resume += ["--device", settings.device] if settings.device != "auto" else []
+    resume += ["--unlocked"] if settings.unlocked else []
+    if result.exit_code == 1:  # by a health check: it would stop again
+        resume += ["--set", 'health.on_fail="warn"']
+    console.command("resume", next_command(*resume))
 
 
 def _print_outcome(result: Result, folder: RunFolder) -> None:
@@ -186,6 +194,8 @@ def _print_sweep(swept: SweepResult, settings: Options) -> None:
     _print_mlflow(mlflow, [folder.reference, *waiting], settings)
     if ended:
         console.command("compare", next_command("compare", folder.reference))
+    for one in swept.seeds:
+        _print_resume(one, settings)
 
 
 def _print_facts(folder: RunFolder, metrics: Mapping[str, float], health: str) -> None:

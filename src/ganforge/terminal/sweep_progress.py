@@ -20,7 +20,7 @@ from ganforge.terminal.text_layout import print_text
 _INTERVAL = 10.0  # least seconds between two lines where there is no terminal
 _LONGEST_INTERVAL = 60.0  # most seconds, unless a twentieth of the work is done sooner
 _LINES = 20
-_KNOWN_SHARE = 0.05  # of the work, from which its speed is known: before that, starting takes most of the time
+_KNOWN_SHARE = 0.05  # of the work, from which its speed is known
 _TAIL = 4096  # bytes at the end of a log that are read
 _PARTS = re.compile(r" {2,}")
 _PROGRESS = re.compile(r"^([\d,]+)/[\d,]+ .*", re.MULTILINE)  # a line of PlainLines
@@ -38,7 +38,7 @@ class SweepProgress:
         self.seeds = seeds
         self._console, self._folder, self._iterations, self._clock = console, folder, iterations, clock
         self._live: Live | None = None
-        self._began = self._written_at = clock()
+        self._started_at = self._written_at = clock()
         self._written = 0.0
 
     @contextmanager
@@ -57,9 +57,7 @@ class SweepProgress:
         states = {seed: self._read(seed) for seed in self.seeds if seed not in done and log_file(self._folder, seed).exists()}
         share = (len(done) + sum(iteration for iteration, _ in states.values()) / max(self._iterations, 1)) / len(self.seeds)
         now = self._clock()
-        is_known = share >= _KNOWN_SHARE or (share > 0 and now - self._began >= _LONGEST_INTERVAL)
-        left = f"about {formatting.duration((now - self._began) * (1 - share) / share)} left" if is_known else "– left"
-        total = f"{len(done)} of {formatting.plural(len(self.seeds), 'seed')} done  {100 * share:.0f} %  {left}"
+        total = f"{len(done)} of {formatting.plural(len(self.seeds), 'seed')} done  {100 * share:.0f} %  {self._left(now, share)}"
         if self._live is not None:
             lines = [_fitted(f"seed {seed}  {line}", self._console.width) for seed, (_, line) in states.items()]
             self._live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in (*lines, total))), refresh=True)
@@ -69,6 +67,15 @@ class SweepProgress:
         if waited >= _LONGEST_INTERVAL or (waited >= _INTERVAL and share - self._written >= 1 / _LINES):
             self._written_at, self._written = now, share
             print_text(self._console, "; ".join([total, *(f"seed {seed}: {line}" for seed, (_, line) in states.items())]))
+
+    def _left(self, now: float, share: float) -> str:
+        """The time left at the speed since the first iterations, so without the start; unknown until some work is done."""
+        if share == 0:
+            self._started_at = now
+        passed = now - self._started_at
+        if share >= _KNOWN_SHARE or (share > 0 and passed >= _LONGEST_INTERVAL):
+            return f"about {formatting.duration(passed * (1 - share) / share)} left"
+        return "– left"
 
     def _read(self, seed: int) -> tuple[int, str]:
         """The last iteration that a running seed has reported, and that line."""
