@@ -60,6 +60,16 @@ def test_fewer_samples_of_a_seed_begin_more(trained, tmp_path, run, options):
         np.testing.assert_array_equal(values, many[name][:5], err_msg=name)
 
 
+def test_a_sheet_names_the_real_images_to_compare_with(trained, tmp_path, capsys):
+    for recipe, ending, expected in (("dcgan_digits", "png", True), ("dcgan_digits", "npz", False), ("cgan_moons", "png", False)):
+        assert main(["sample", str(trained(recipe)), "-n", "4", "--out", str(tmp_path / f"a.{ending}")]) == 0
+        shown = capsys.readouterr().err
+        assert ("real images to compare with: " in shown) == expected
+        if expected:
+            with Image.open(shown.partition("compare with: ")[2].strip()) as picture:
+                assert picture.size[0] > 60
+
+
 def test_npz_keeps_the_order_in_which_samples_were_drawn(trained, tmp_path):
     labels = drawn(trained("cgan_digits"), tmp_path, "-n", "40")["labels"].tolist()
 

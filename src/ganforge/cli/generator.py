@@ -72,6 +72,9 @@ def sample(
         console.print_json({**_source(generator), "file": target, **arguments, "data_changes": changes})
     else:
         console.success(f"wrote {count} samples of iteration {generator.iteration:,} to {target}")
+        real = RunFolder(generator.path).pictures / "real.png"
+        if target.suffix.lower() == ".png" and real.is_file():
+            console.note(f"real images to compare with: {real}")
 
 
 def interpolate(
