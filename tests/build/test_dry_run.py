@@ -478,7 +478,7 @@ def test_pairs_that_train_badly_are_warned_of(stage):
 
     assert [text.partition(":")[0] for text in messages] == ["loss[1]", "discriminator"]
     assert "batch normalisation" in messages[0]
-    assert "its last layer is Sigmoid" in messages[1]
+    assert messages[1] == "discriminator: its output ends with a sigmoid, but losses expect logits; remove it"
 
 
 def test_pairs_that_train_well_are_not(stage):
@@ -491,8 +491,38 @@ def test_a_batch_of_one_has_no_statistics(stage):
     assert [text.partition(":")[0] for text in find_known_bad_pairs(*stage(one, generator=Counting))] == ["train.batch_size"]
 
 
-@pytest.mark.parametrize(("last", "warned"), [(nn.Tanh, False), (nn.Sigmoid, True)])
-def test_an_output_that_does_not_reach_the_data(stage, last, warned):
+class Squashed(nn.Module):
+    """A discriminator with a function at its end, which is no module."""
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.layer = nn.Linear(context.data.size, 1)
+
+    def forward(self, samples):
+        return DiscriminatorOutput(self.squash(self.layer(samples.values.flatten(1)).squeeze(1)))
+
+    squash = staticmethod(torch.sigmoid)
+
+
+class SquashedByTanh(Squashed):
+    squash = staticmethod(torch.tanh)
+
+
+class Positive(Squashed):
+    squash = staticmethod(torch.relu)
+
+
+@pytest.mark.parametrize(("kind", "end"), [(Squashed, "a sigmoid"), (SquashedByTanh, "tanh"), (Positive, None)])
+def test_a_function_at_the_end_of_a_discriminator_is_recognised_by_its_range(stage, kind, end):
+    expected = [f"discriminator: its output ends with {end}, but losses expect logits; remove it"] if end else []
+    assert list(find_known_bad_pairs(*stage(discriminator=kind))) == expected
+
+
+@pytest.mark.parametrize(
+    ("last", "function", "warned"),
+    [(nn.Tanh, None, False), (nn.Sigmoid, None, True), (nn.Identity, torch.tanh, False), (nn.Identity, torch.sigmoid, True)],
+)
+def test_an_output_that_does_not_reach_the_data(stage, last, function, warned):
     def generator(params, context):
         class Made(nn.Module):
             def __init__(self):
@@ -500,7 +530,8 @@ def test_an_output_that_does_not_reach_the_data(stage, last, warned):
                 self.layers = nn.Sequential(nn.Linear(context.latent.noise, context.data.size), last())
 
             def forward(self, latent):
-                return self.layers(latent.noise).reshape(-1, *context.data.shape)
+                values = self.layers(latent.noise).reshape(-1, *context.data.shape)
+                return values if function is None else function(values)
 
         return Made()
 

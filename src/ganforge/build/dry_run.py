@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -21,9 +21,14 @@ from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Sample
 from ganforge.games.checked_calls import Side, discriminate, draw_latents, generate, loss_terms
 from ganforge.games.two_player import cached, with_input_grad
 from ganforge.train.evaluator import draw_samples
-from ganforge.train.modules import copied, load_network, network_state
+from ganforge.train.modules import copied, evaluating, load_network, network_state
 from ganforge.train.random_streams import seeded
 from ganforge.train.trainer import Trainer
+
+_REACHES: dict[type | None, tuple[float, float]] = {nn.Sigmoid: (0.0, 1.0), nn.Tanh: (-1.0, 1.0)}
+_ACTIVATIONS = {(0.0, 1.0): "a sigmoid", (-1.0, 1.0): "tanh"}
+_FAR = 1000.0
+"""Factor of inputs for which a sigmoid or tanh at the end of a network reaches both ends of its range."""
 
 
 def dry_run(blueprint: Blueprint, trainer: Trainer) -> None:
@@ -48,15 +53,16 @@ def find_known_bad_pairs(blueprint: Blueprint, trainer: Trainer) -> Iterator[str
             f"{penalties[0].key}: '{penalties[0].component.name}' penalises the gradient of each sample, but batch normalisation "
             "in the discriminator makes it depend on the batch; use layer or instance normalisation, or none"
         )
-    for activation, reach in ((nn.Tanh, (-1.0, 1.0)), (nn.Sigmoid, (0.0, 1.0))):
-        if isinstance(last, activation) and data.value_range is not None and data.value_range != reach:
-            low, high = data.value_range
-            yield (
-                f"generator: its last layer, {type(last).__name__}, has range [{reach[0]:g}, {reach[1]:g}], but the data have "
-                f"range [{low:g}, {high:g}]; change generator.params, or the data's range"
-            )
-    if isinstance(last := _last_module(discriminator), nn.Sigmoid | nn.Tanh):
-        yield f"discriminator: its last layer is {type(last).__name__}, but losses expect logits; remove that layer"
+    reach = _REACHES.get(type(last)) or _reach(lambda: _generated_far_out(trainer))
+    if reach is not None and data.value_range is not None and data.value_range != reach:
+        low, high = data.value_range
+        yield (
+            f"generator: its output has range [{reach[0]:g}, {reach[1]:g}], as after {_ACTIVATIONS[reach]}, but the data have "
+            f"range [{low:g}, {high:g}]; change generator.params, or the data's range"
+        )
+    reach = _REACHES.get(type(_last_module(discriminator))) or _reach(lambda: _judged_far_out(trainer))
+    if reach is not None:
+        yield f"discriminator: its output ends with {_ACTIVATIONS[reach]}, but losses expect logits; remove it"
     for name, network in trainer.networks.items() if trainer.batches.size == 1 else ():
         if _has_batch_norm(network):
             yield f"train.batch_size: batch normalisation in the {name} needs batches of 2 or more samples"
@@ -210,6 +216,31 @@ class _DryRun:
         if all(gradient is None for gradient in gradients):
             fault = "does not learn: no loss depends on its weights"
             raise PartError(key, fault, remedy=f"change the [[loss]] tables or {key}.use")
+
+
+def _reach(use: Callable[[], Tensor]) -> tuple[float, float] | None:
+    """The range of a sigmoid or tanh, if values for inputs far out keep to it and reach both ends."""
+    with suppress(PartError), seeded(0), torch.no_grad():
+        values = use()
+        least, most = float(values.min()), float(values.max())
+        for low, high in _ACTIVATIONS:
+            slack = 0.01 * (high - low)
+            if low <= least < low + slack and high - slack < most <= high:
+                return (low, high)
+    return None
+
+
+def _generated_far_out(trainer: Trainer) -> Tensor:
+    latent = draw_latents(trainer.sampler, 64, torch.Generator(trainer.device).manual_seed(0))
+    with evaluating(generator := trainer.networks["generator"]):
+        return generate(generator, replace(latent, noise=_FAR * latent.noise), trainer.evaluator.data.shape).values
+
+
+def _judged_far_out(trainer: Trainer) -> Tensor:
+    data = trainer.evaluator.data
+    labels = torch.zeros(64, dtype=torch.int64, device=trainer.device) if data.classes else None
+    with evaluating(discriminator := trainer.networks["discriminator"]):
+        return discriminate(discriminator, Samples(_FAR * torch.randn(64, *data.shape, device=trainer.device), labels)).logits
 
 
 def _require_finite(key: str, what: str, values: Tensor) -> None:
