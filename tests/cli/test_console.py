@@ -2,13 +2,16 @@ import enum
 import json
 import os
 import re
+import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from ganforge.cli import console
 from ganforge.cli.app import main
+from ganforge.cli.evaluate import _brief
 from ganforge.core.errors import GanforgeError
 
 
@@ -85,6 +88,26 @@ def test_a_terminal_gets_colours(terminal, capsys):
     shown = capsys.readouterr()
     assert "\x1b[" in shown.err
     assert "[red]x" in shown.out
+
+
+def test_what_is_to_be_copied_stays_on_its_lines_in_a_terminal(terminal, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.chdir(tmp_path)
+
+    for kind, name in (("dataset", "moons"), ("generator", "mlp")):
+        assert main(["describe", kind, name, "--toml"]) == 0
+        assert tomllib.loads(capsys.readouterr().out)[kind]["use"] == name
+    assert main(["plugins", "freeze"]) == 0
+    assert all(re.match(r"-e |[\w-]+( @|==)", line) for line in capsys.readouterr().out.splitlines())
+    assert main(["plugins", "new", "acme-portraits-gan", "--kinds", "loss", "--into", "a folder with blanks"]) == 0
+    commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines()[-3:]]
+    assert commands[0] == ["pip", "install", "-e", "a folder with blanks/acme-portraits-gan"]
+    assert Path(commands[2][2]).is_file()
+
+
+def test_a_protocol_is_shown_whole():
+    protocol = {"samples": 10, "generator": "ema", "seed": 0, "params": {}, "metric.distance": "frechet, covariance with n - 1"}
+    assert _brief({**protocol, "metric.sha256": "ab" * 32}).endswith("distance frechet, covariance with n - 1, sha256 abababababab")
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])

@@ -68,7 +68,7 @@ def describe(
     if as_json:
         console.print_json({**component_facts(component, registry), "parameters": load_parameters(component)[0]})
     elif toml:
-        console.print_line(component_template(component, registry.name_of(component)))
+        console.print_whole(component_template(component, registry.name_of(component)))
     else:
         show_component(component, registry)
 
@@ -128,7 +128,7 @@ def _check_schema(schema: Path) -> None:
 
     if behind := outdated_reason(schema, load_registry()):
         console.print_line(f"{schema} {behind}")
-        console.print_line(f"  {update_command(schema)}")
+        console.print_whole(f"  {update_command(schema)}")
         raise typer.Exit(1)
     console.success(f"{schema} is up to date")
 

@@ -32,6 +32,11 @@ _json: list[str] = []
 """What :func:`stdout_for_json` writes."""
 
 
+def print_whole(text: str) -> None:
+    """Print lines of the result to stdout that are to be copied, such as commands and TOML: none is broken, however long."""
+    _print(sys.stdout, text, "", whole=True)
+
+
 def print_line(text: str = "", *, style: str = "", indent: int | None = None) -> None:
     """Print a line of the result to stdout; ``style`` is a rich style such as ``bold``, ``indent`` that of continued lines."""
     _print(sys.stdout, text, style, indent=indent)

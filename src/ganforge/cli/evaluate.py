@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from ganforge.core.errors import GanforgeError
 
 if TYPE_CHECKING:
     from ganforge.runs.evaluation import EvaluationResult
+
+_CHECKSUM = re.compile(r"\b[0-9a-f]{32,}\b")
 
 
 def evaluate(
@@ -81,7 +84,7 @@ def _print(evaluated: EvaluationResult, *, quiet: bool, tracking_uri: str | None
     if evaluated.undelivered:
         options = ["--tracking-uri", tracking_uri] if tracking_uri else []
         command = shlex.join(["ganforge", "sync", str(evaluated.folder.path), *options])
-        console.warning(f"MLflow does not have it yet ({evaluated.undelivered}); {command} sends it")
+        console.warning(f"MLflow does not have it yet ({evaluated.undelivered}); `{command}` sends it")
 
 
 def _rows(evaluated: EvaluationResult) -> list[tuple[object, ...]]:
@@ -94,10 +97,10 @@ def _rows(evaluated: EvaluationResult) -> list[tuple[object, ...]]:
 
 
 def _brief(protocol: Mapping[str, Any]) -> str:
-    """The essential parts of a protocol, in one line."""
+    """The essential parts of a protocol, in one line, with the beginnings of checksums."""
     own = {key.removeprefix("metric."): value for key, value in protocol.items() if key.startswith("metric.")}
     params = [f"{name}={value}" for name, value in protocol["params"].items() if name not in own]
-    stated = [f"{key} {str(value)[:20]}" for key, value in own.items()]
+    stated = [f"{key} {_CHECKSUM.sub(lambda found: found[0][:12], str(value))}" for key, value in own.items()]
     return ", ".join([f"{protocol['samples']:,} samples", str(protocol["generator"]), f"seed {protocol['seed']}", *params, *stated])
 
 

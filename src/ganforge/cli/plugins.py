@@ -102,7 +102,7 @@ def freeze(*, as_json: options.Json = False) -> None:
         console.print_json({"requirements": [line for one in refs.values() if (line := one.requirement)], "local": files})
         return
     for ref in refs.values():
-        console.print_line(ref.requirement_line)
+        console.print_whole(ref.requirement_line)
 
 
 @app.command("check")
@@ -159,7 +159,7 @@ def new(
     recipe = next(folder.glob("recipes/*.toml"))
     commands = (["pip", "install", "-e", folder], ["ganforge", "plugins", "check", folder.name], ["ganforge", "run", recipe])
     for line in (shlex.join(map(str, words)) for words in commands):
-        console.print_line(f"  {line}")
+        console.print_whole(f"  {line}")
 
 
 def _require_loaded(registry: Registry) -> None:
