@@ -10,8 +10,10 @@ from torch import nn
 from ganforge.build import builder
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
+from ganforge.build.parts import Part
 from ganforge.core.errors import IncompatiblePartsError, PluginError
-from ganforge.core.specs import DataSpec
+from ganforge.core.params import NoParams
+from ganforge.core.specs import DataSpec, LatentSpec
 
 THEIRS = ('[generator]\nuse = "mlp"\nparams = { hidden = [16, 16] }\n', '[generator]\nuse = "starting"\n')
 MOONS = ('use = "moons"\nparams = { samples = 200 }', 'use = "theirs"')
@@ -215,3 +217,28 @@ def test_a_spec_that_samples_could_not_follow_is_refused(tmp_path, source, besid
     blueprint = resolve_recipe(source(MOONS), beside(component("dataset", "theirs", factory=Data)))
     with pytest.raises(PluginError, match=re.escape(f"dataset: dataset 'acme-gan/theirs' declares {message}")):
         build_trainer(blueprint, device=torch.device("cpu"), folders=Folders(tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"noise": 2.0}, "spec.noise = 2.0, expected an integer from 0"),
+        ({"noise": -2}, "spec.noise = -2, expected an integer from 0"),
+        ({"noise": 2, "categorical": [3]}, "spec.categorical = [3], expected a tuple of positive integers"),
+        ({"noise": 2, "classes": 0}, "spec.classes = 0, expected an integer from 1"),
+        ({"noise": 0}, "spec.noise = 0, without labels and codes"),
+    ],
+)
+def test_a_spec_that_no_latent_could_follow_is_refused(component, declared, message):
+    class Own:
+        spec = LatentSpec(**declared)
+
+        def __init__(self, params, context):
+            pass
+
+        def draw(self, count, generator):
+            raise AssertionError
+
+    part = Part(component("sampler", "theirs", factory=Own), NoParams(), "sampler")
+    with pytest.raises(PluginError, match=re.escape(f"sampler: sampler 'acme-gan/theirs' declares {message}")):
+        builder.build_sampler(part, DataSpec((2,)))

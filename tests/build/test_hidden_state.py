@@ -12,7 +12,7 @@ from torch import nn
 from ganforge.build import hidden_state
 from ganforge.core.contracts import TermInfo
 from ganforge.core.errors import DataError, PartError
-from ganforge.core.records import Latent, LossTerms, Samples
+from ganforge.core.records import Codes, Latent, LossTerms, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 
 INPUTS = torch.linspace(-1, 1, 12).reshape(6, 2)
@@ -307,3 +307,49 @@ def test_a_data_set_that_ignores_the_generator_is_refused():
 
     with pytest.raises(DataError, match=re.escape("Data.held_out(16) gives other samples for a generator of the same state")):
         hidden_state.check_held_out(Data(), 16)
+
+
+class Streamed:
+    spec = DataSpec((2,))
+    held_out_size = 4
+
+    def __init__(self, change):
+        self.change = change
+
+    def __len__(self):
+        return 8
+
+    def streamed(self):
+        return self
+
+    def training(self):
+        return self.read(range(8))
+
+    def held_out(self, count, generator):
+        return self.read(range(count))
+
+    def read(self, rows):
+        return Samples(INPUTS[[row % 6 for row in rows]] + self.change())
+
+
+def test_a_streamed_data_set_that_reads_other_samples_each_time_is_refused():
+    class Sorted(Streamed):
+        def read(self, rows):
+            return super().read(sorted(rows))
+
+    for data in (Streamed(itertools.count().__next__), Sorted(lambda: 0)):
+        with pytest.raises(DataError, match=re.escape(".read(rows) gives other samples for the same rows")):
+            hidden_state.check_source(data, data.spec, 4)
+    hidden_state.check_source(Streamed(lambda: 0), Streamed.spec, 4)
+
+
+def test_codes_beyond_their_range_are_refused():
+    class Wide:
+        spec = LatentSpec(noise=1, continuous=1)
+
+        def draw(self, count, generator):
+            codes = Codes(torch.zeros(count, 0, dtype=torch.int64), 3 * torch.rand(count, 1, generator=generator))
+            return Latent(torch.randn(count, 1, generator=generator), None, codes)
+
+    with pytest.raises(PartError, match=r"draws continuous codes from .* to 2\.\d+, expected them in \[-1, 1\]"):
+        hidden_state.check_sampler(Wide(), 64, torch.device("cpu"))

@@ -256,7 +256,8 @@ def _contract_fault(built: object, contract: Any) -> str | None:
     for name, declared in {**_DECLARED, "spec": DataSpec if contract is Dataset else LatentSpec}.items():
         if not isinstance(value := getattr(built, name, None), declared | None):
             return f"declares {name} = {describe(value)}, expected {declared.__name__}"
-    if contract is Dataset and (fault := _spec_fault(getattr(built, "spec", None))):
+    spec_fault = {Dataset: _spec_fault, Sampler: _latent_fault}.get(contract)
+    if spec_fault and (fault := spec_fault(getattr(built, "spec", None))):
         return f"declares spec.{fault}"
     for name, declared in _DESCRIBED.items():
         for key, value in getattr(built, name, {}).items():
@@ -272,6 +273,18 @@ def _spec_fault(spec: Any) -> str | None:
     if not isinstance(spec.shape, tuple) or not spec.shape or not all(isinstance(side, int) and side > 0 for side in spec.shape):
         return f"shape = {spec.shape!r}, expected a tuple of positive integers"
     return _classes_fault(spec.classes, spec.class_names, spec.class_shares) or _range_fault(spec)
+
+
+def _latent_fault(spec: Any) -> str | None:
+    """What a spec of latents declares wrongly, or ``None``; it may hold values of any type."""
+    for name, least in (("noise", 0), ("continuous", 0), ("classes", 1)):
+        number = getattr(spec, name)
+        if not (isinstance(number, int) and number >= least) and not (number is None and name == "classes"):
+            return f"{name} = {number!r}, expected an integer from {least}"
+    categorical = spec.categorical
+    if not isinstance(categorical, tuple) or not all(isinstance(count, int) and count > 0 for count in categorical):
+        return f"categorical = {categorical!r}, expected a tuple of positive integers"
+    return None if spec.width or spec.classes else "noise = 0, without labels and codes"
 
 
 def _classes_fault(classes: Any, names: Any, shares: Any) -> str | None:

@@ -13,9 +13,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganforge.build.blueprint import Blueprint
-from ganforge.build.hidden_state import check_held_out, check_loading, check_loss, check_network, check_sampler, unregistered
+from ganforge.build.hidden_state import (
+    check_held_out,
+    check_loading,
+    check_loss,
+    check_network,
+    check_sampler,
+    check_source,
+    unregistered,
+)
 from ganforge.build.parts import named_parts
-from ganforge.core.contracts import Loss
+from ganforge.core.contracts import Loss, StreamingDataset
 from ganforge.core.errors import IncompatiblePartsError, PartError, RunFolderError, describe_error, isolated, part_errors
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
 from ganforge.games.checked_calls import Side, discriminate, draw_latents, generate, loss_terms
@@ -121,7 +129,10 @@ class _DryRun:
         for part, loss in zip(self.blueprint.losses, losses, strict=True):
             self._check_state(part.key, loss, real, with_input_grad(fake))
         check_sampler(trainer.sampler, trainer.batches.size, trainer.device)
-        check_held_out(trainer.evaluator.dataset, 16)
+        dataset = trainer.evaluator.dataset
+        check_held_out(dataset, 16)
+        if isinstance(dataset, StreamingDataset):
+            check_source(dataset, dataset.spec, 4)
 
     def _check_state(self, key: str, loss: Loss, real: Samples, fake: Samples) -> None:
         """Refuse a loss that keeps state."""

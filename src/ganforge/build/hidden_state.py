@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganforge.core.contracts import Dataset, Sampler
+from ganforge.core.contracts import Dataset, Sampler, StreamingDataset
 from ganforge.core.errors import DataError, PartError
 from ganforge.core.records import Latent, LossTerms
+from ganforge.core.specs import DataSpec
 from ganforge.games.checked_calls import Side, draw_latents
 from ganforge.train.modules import evaluating, load_network, network_state
 from ganforge.train.random_streams import seeded
-from ganforge.train.real_samples import held_out_samples
+from ganforge.train.real_samples import held_out_samples, read_samples, sample_source
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +107,8 @@ def check_sampler(sampler: Sampler, count: int, device: torch.device) -> None:
     """Refuse a sampler whose latents depend on more than the generator that it is given.
 
     Raises:
-        PartError: it draws other latents from a generator of the same state, or draws into the same tensors each time.
+        PartError: it draws other latents from a generator of the same state, into the same tensors each time, or codes beyond
+            [-1, 1].
     """
 
     def draw(seed: int) -> Latent:
@@ -120,6 +122,11 @@ def check_sampler(sampler: Sampler, count: int, device: torch.device) -> None:
     draw(1)
     if not all(map(torch.equal, kept, _tensors(first))):
         raise PartError("sampler", "draws into the same tensors each time", remedy="return new tensors")
+    if first.codes is not None and bool((first.codes.continuous.abs() > 1.0001).any()):
+        least, most = float(first.codes.continuous.min()), float(first.codes.continuous.max())
+        raise PartError(
+            "sampler", f"draws continuous codes from {least:g} to {most:g}, expected them in [-1, 1]", remedy="rescale them"
+        )
 
 
 def check_held_out(dataset: Dataset, count: int) -> None:
@@ -130,6 +137,19 @@ def check_held_out(dataset: Dataset, count: int) -> None:
             f"{type(dataset).__name__}.held_out({count}) gives other samples for a generator of the same state, so that metrics "
             "cannot be repeated",
             remedy="choose them with the generator that held_out() is given",
+        )
+
+
+def check_source(dataset: StreamingDataset, spec: DataSpec, count: int) -> None:
+    """Refuse a streamed data set whose samples depend on more than their row numbers; raises a DataError."""
+    source = sample_source(dataset)
+    rows = list(range(min(count, len(source))))
+    first, reverse = (read_samples(source, spec, some).values for some in (rows, rows[::-1]))
+    if not torch.equal(first, reverse.flip(0)):
+        raise DataError(
+            f"{type(source).__name__}.read(rows) gives other samples for the same rows, read again in another order, so that runs "
+            "cannot be repeated or resumed",
+            remedy="keep no state and draw no random numbers in read()",
         )
 
 
