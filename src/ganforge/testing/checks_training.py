@@ -35,7 +35,7 @@ _ITERATIONS = 20
 _KIT = PluginRef("kit", "ganforge-testing", "1")
 
 
-@check("E01", *Kind, after=(*BUILDS, "T04", "G01", "D01", "T01", "L06", "M01", "S02"))
+@check("E01", *Kind, after=(*BUILDS, "T04", "G01", "D01", "T01", "L06", "M01", "S02", "T06"))
 def trains(subject: ComponentCase) -> None:
     """Twenty iterations of a small recipe with the component finish and change both networks.
 
