@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import socket
-import threading
 import zlib
 from pathlib import Path
 
@@ -181,19 +180,19 @@ def test_nothing_outside_the_folder_is_sent(waiting, tmp_path, empty_store):
 
 
 def test_a_store_that_only_the_folder_names_is_not_contacted(waiting, monkeypatch, capsys):
-    contacts = []
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         waiting.write_json(waiting.acknowledged, {"store": address, "experiment_id": "1", "run_id": "a", "described": True})
         monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "hunter2")
-        threading.Thread(target=lambda: contacts.append(server.accept()), daemon=True).start()
+        server.setblocking(False)
 
         assert main(["sync", waiting.path.name]) == 2
         assert main(["sync"]) == 2
 
-    assert contacts == []
+        with pytest.raises(BlockingIOError):  # nobody has connected
+            server.accept()
     errors = capsys.readouterr().err
     assert f"was sent to {address}, which you have not named as an MLflow store" in errors
     assert f"ganforge sync {waiting.path.relative_to(Path.cwd())} --tracking-uri {address}" in errors
