@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -56,13 +58,22 @@ def test_mlflow_has_what_the_run_folder_has(finished):
 
     assert run.info.status == "FINISHED"
     assert client.get_experiment(run.info.experiment_id).name == "smoke"
-    assert run.data.params["train.iterations"] == "20"
-    assert len(run.data.params) <= 40
-    assert not {key for key in run.data.params if key.startswith(("health.", "title", "description", "expect", "tracking"))}
-    assert {"loss.non-saturating.weight", "generator.optimizer.lr.start"} <= set(run.data.params)
+    assert run.data.params == {
+        "dataset": "moons",
+        "sampler": "structured",
+        "generator": "mlp",
+        "discriminator": "infogan-mlp",
+        "loss": "non-saturating + mutual-information + r1",
+        "iterations": "20",
+        "batch_size": "16",
+        "seed": "0",
+    }
+    recipe = {key.removeprefix("recipe.") for key in run.data.tags if key.startswith("recipe.")}
+    assert not {key for key in recipe if key.startswith(("health.", "title", "description", "expect", "tracking"))}
+    assert {"loss.non-saturating.weight", "generator.optimizer.lr.start"} <= recipe
     assert {key.partition("/")[0] for key in run.data.metrics} <= {"1-loss", "2-eval", "5-health", "rate", "perf"}
     assert all(key.count("/") == 1 for key in run.data.metrics)
-    assert run.data.params["discriminator.use"].startswith("ganforge-infogan/infogan-mlp")
+    assert run.data.tags["recipe.discriminator.use"].startswith("ganforge-infogan/infogan-mlp")
     assert run.data.tags["ganforge.run_id"] == identity["id"]
     assert run.data.tags["ganforge.seed"] == "0"
     assert run.data.tags["mlflow.source.name"] == str(SMOKE)
@@ -141,6 +152,11 @@ def test_many_seeds_stand_below_one_parent(ganforge, recipe, tmp_path):
     client = MlflowClient(swept["mlflow"]["tracking_uri"])
     parent = client.get_run(swept["mlflow"]["run_id"])
     assert parent.info.status == "FINISHED"
+    note = parent.data.tags["mlflow.note.content"]
+    assert re.search(r"Again: `ganforge run .* --seeds 2`", note)
+    command = shlex.split(re.search(r"Compare: `ganforge (.*)`", note)[1])
+    assert main(command) == 0
+    assert parent.data.tags["mlflow.user"]
     assert parent.data.metrics["4-seeds/wasserstein"] == pytest.approx(sum(values) / 2)
     assert sum(swept["health"]["seeds"].values()) == 2
     assert parent.data.tags["ganforge.health"] == swept["health"]["verdict"] == next(iter(swept["health"]["seeds"]))

@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from ganforge.build.parts import Part
     from ganforge.train.trainer import Trainer
 
-_MOST_PARAMS = 40
+_TRAIN = ("iterations", "batch_size", "seed")
+_SHORTENED = {f"{name}.use" for name in ("dataset", "sampler", "generator", "discriminator")} | {f"train.{name}" for name in _TRAIN}
 _COMMON = re.compile(r"train\..+|(dataset|sampler|generator|discriminator)\.use|.+\.optimizer\.(use|lr.*)|loss\.[^.]+\.weight.*")
 _UNLOGGED = re.compile(
     r"title$|description$|expect\.|requires\.|tracking\.|checkpoints\.|metric\.[^.]+\.(use|name)$|loss\.[^.]+\.use$"
 )
 _INDEXED = re.compile(r"^(loss|metric)\.\d+")
+_INDEX = re.compile(r"\[(\d+)\]")
 
 
 def write_run_files(plan: RunPlan, folder: RunFolder, trainer: Trainer, options: Options) -> None:
@@ -116,25 +118,32 @@ def start_record(plan: RunPlan, folder: RunFolder, trainer: Trainer) -> StartRec
     )
 
 
-def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Mapping[str, str]) -> StartRecord:
+def common_start_record(
+    plan: RunPlan, folder: RunFolder, suffix: str, tags: Mapping[str, str], *, seeds: int | None = None
+) -> StartRecord:
     """What the start records of a run and of a sweep have in common; ``suffix`` follows the recipe's name in the run's name."""
     identity, path, recipe = folder.read_identity(), plan.source.path.resolve(), plan.blueprint.recipe
     settings = [word for text in plan.overrides for word in ("--set", _without_secrets(text, is_setting=True))]
+    settings += ["--seeds", str(seeds)] if seeds else []
+    what, command = ("Compare", "compare") if seeds else ("Samples", "sample")
     note = (  # Markdown: what the run is and how to repeat it
         f"**{plan.title}**",
         recipe.description,
         f"Again: `{next_command('run', str(path), *settings)}`",
-        f"Samples: `{next_command('sample', str(folder.path.resolve()))}`",
+        f"{what}: `{next_command(command, str(folder.path.resolve()))}`",
     )
+    params, settings_tags = logged_params(plan)
     return StartRecord(
         run_id=identity["id"],
         run_name=f"{plan.name} {suffix} {identity['id'][:8]}",
         experiment=plan.experiment,
-        params=logged_params(plan.blueprint),
+        params=params,
         tags={
+            "mlflow.user": _user(),
             "mlflow.source.name": str(path),
             "mlflow.source.type": "LOCAL",
             **_git_tags(path.parent),
+            **settings_tags,
             **tags,
             **recipe.tracking.tags,
         },
@@ -143,30 +152,45 @@ def common_start_record(plan: RunPlan, folder: RunFolder, suffix: str, tags: Map
     )
 
 
-def logged_params(blueprint: Blueprint) -> dict[str, str]:
-    """At most 40 parameters for MLflow, whose image cards list them all: what every run has, then what differs from the defaults.
+def logged_params(plan: RunPlan) -> tuple[dict[str, str], dict[str, str]]:
+    """Parameters and tags for MLflow. Its image cards list all parameters above the picture, so there are few, with short names.
 
-    Losses and metrics have their names in the keys, so that a key means the same in every run; ``resolved.toml`` has everything.
+    The parameters are what every run has, and what the command line set. The tags, ``recipe.`` and a key of ``resolved.toml``, are
+    everything that differs from the defaults. Losses and metrics have their names in the keys instead of their numbers.
     """
-    named = _by_name(blueprint.resolved.loss, "loss") | _by_name(blueprint.resolved.metric, "metric")
+    blueprint, resolved = plan.blueprint, plan.blueprint.resolved
+    named = _by_name(resolved.loss, "loss") | _by_name(resolved.metric, "metric")
 
     def renamed(recipe: Recipe) -> dict[str, str]:
         return {_INDEXED.sub(lambda found: named[found[0]], key): value for key, value in flatten(recipe).items()}
 
-    everything, defaults = renamed(blueprint.resolved), renamed(_with_defaults(blueprint))
-    kept = {key: value for key, value in everything.items() if _COMMON.fullmatch(key)}
-    kept |= {key: value for key, value in everything.items() if value != defaults.get(key) and not _UNLOGGED.match(key)}
-    return dict(list(kept.items())[:_MOST_PARAMS])
+    everything, defaults = renamed(resolved), renamed(_with_defaults(blueprint))
+    tags = {key: value for key, value in everything.items() if value != defaults.get(key) or _COMMON.fullmatch(key)}
+    tags = {key: value for key, value in tags.items() if not _UNLOGGED.match(key)}
+
+    params = {name: _name(getattr(resolved, name)) for name in ("dataset", "sampler", "generator", "discriminator")}
+    params["loss"] = " + ".join(key.removeprefix("loss.") for key in named.values() if key.startswith("loss."))
+    params |= {name: str(getattr(resolved.train, name)) for name in _TRAIN}
+    for text in plan.overrides:
+        key = _INDEX.sub(r".\1", text.partition("=")[0].strip())
+        key = _INDEXED.sub(lambda found: named.get(found[0], found[0]), key)
+        params |= {one: value for one, value in tags.items() if f"{one}.".startswith(f"{key}.") and one not in _SHORTENED}
+    return params, {f"recipe.{key}": value for key, value in tags.items()}
 
 
 def _by_name(tables: Sequence[LossTable | MetricTable], kind: str) -> dict[str, str]:
     """From ``loss.0`` to ``loss.hinge``; a second one of a name gets a number."""
     names: dict[str, str] = {}
     for index, table in enumerate(tables):
-        name = getattr(table, "name", None) or table.use.partition("@")[0].rpartition("/")[2]
+        name = getattr(table, "name", None) or _name(table)
         same = sum(one.split("~")[0] == f"{kind}.{name}" for one in names.values())
         names[f"{kind}.{index}"] = f"{kind}.{name}" + (f"~{same + 1}" if same else "")
     return names
+
+
+def _name(table: Any) -> str:
+    """The component's name, without plugin and revision."""
+    return str(table.use).partition("@")[0].rpartition("/")[2]
 
 
 def _with_defaults(blueprint: Blueprint) -> Recipe:
@@ -219,7 +243,6 @@ def _tags(folder: RunFolder, identity: Mapping[str, Any]) -> dict[str, str]:
     plugins = [f"{one['name']} {one['version']}" for one in lock["distributions"]]
     plugins += [f"{Path(one['file']).name} sha256:{one['sha256'][:12]}" for one in lock["plugin_files"]]
     return {
-        "mlflow.user": _user(),
         "ganforge.version": str(identity["ganforge"]),
         "ganforge.recipe_sha256": identity["fingerprint"],
         "ganforge.seed": str(identity["seed"]),

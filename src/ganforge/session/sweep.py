@@ -54,7 +54,8 @@ def _run_sweep(plan: RunPlan, options: Options, seeds: int, jobs: int, console: 
     write_recipe_files(plan, folder, {"kind": "sweep", "ganforge": __version__, "seeds": [first, first + seeds - 1]})
     mode = plan.blueprint.recipe.tracking.mode
     with folder.locked(), supervise(folder, options.tracking_uri, mode=mode) as delivery, JournalWriter(folder.journal) as journal:
-        start = common_start_record(plan, folder, f"seeds {first}–{first + seeds - 1}", {"ganforge.kind": "sweep"})
+        suffix, tags = f"seeds {first}–{first + seeds - 1}", {"ganforge.kind": "sweep", "ganforge.version": __version__}
+        start = common_start_record(plan, folder, suffix, tags, seeds=seeds)
         journal.record("start", **start.to_record())
         folder.write_status(Status(status="running", iterations=seeds))
         results: list[Result] = []
