@@ -238,3 +238,12 @@ def test_random_numbers_that_a_generator_draws_itself_follow_the_seed(bundle):
     assert (generator.sample(5, seed=1)["values"] == more[:5]).all()
     assert not (generator.sample(100, seed=2)["values"] == more).any()
     assert (torch.get_rng_state() == state).all()
+
+
+@pytest.mark.parametrize("use", [lambda one: one(one.draw_latents(3)), lambda one: one.draw(3), lambda one: one.sample(3)])
+def test_values_that_are_not_finite_are_refused_and_become_no_numbers(bundle, use):
+    generator = ganforge.load(bundle("vanilla_moons"))
+    with torch.no_grad():
+        next(generator.network.parameters()).fill_(torch.nan)
+    with pytest.raises(PluginError, match="generator.*returns values that are not finite for 3 of 3 latents, first for number 0"):
+        use(generator)

@@ -70,8 +70,9 @@ class LoadedGenerator:
 
         Raises:
             UsageError: the latents do not have the sizes, labels or codes that this generator takes.
+            PluginError: the generator gives values that are not finite.
         """
-        return self._in_own_units(self.generate(latent))
+        return self._in_own_units(self._finite(self.generate(latent)))
 
     def generate(self, latent: Latent) -> Samples:
         """The same samples as metrics see them and figures draw them: images in ``data.value_range``."""
@@ -114,14 +115,7 @@ class LoadedGenerator:
         """The samples of :meth:`draw` as :meth:`generate` gives them."""
         latent = self._draw_blocks(n, seed, label, code)
         with seeded(derive(seed, "sample", "network")):  # for a generator that draws random numbers itself
-            samples = self.generate(latent)[:n]
-        finite = samples.values.isfinite().flatten(1).all(1)
-        if not bool(finite.all()):
-            count, first = int((~finite).sum()), int((~finite).nonzero()[0])
-            fault = f"returns values that are not finite for {count} of {n} latents, first for number {first}"
-            with named_parts(self.parts):
-                raise PartError("generator", fault)
-        return samples
+            return self._finite(self.generate(latent)[:n])
 
     def draw_latents(
         self, n: int, *, seed: int = 0, label: int | str | None = None, code: Sequence[float | None] | None = None
@@ -153,6 +147,16 @@ class LoadedGenerator:
     ) -> dict[str, np.ndarray[Any, Any]]:
         """:meth:`draw` as numpy arrays: ``values (n, *shape)``, ``noise (n, z)``; ``labels`` and ``codes`` where there are any."""
         return arrays(self.draw_for_figures(n, seed=seed, label=label, code=code), self.data)
+
+    def _finite(self, samples: Samples) -> Samples:
+        """The samples; a PluginError if values are not finite, which integers could not show."""
+        finite = samples.values.isfinite().flatten(1).all(1)
+        if not bool(finite.all()):
+            count, first = int((~finite).sum()), int((~finite).nonzero()[0])
+            fault = f"returns values that are not finite for {count} of {len(samples)} latents, first for number {first}"
+            with named_parts(self.parts):
+                raise PartError("generator", fault)
+        return samples
 
     def _in_own_units(self, samples: Samples) -> Samples:
         return replace(samples, values=self.data.to_own_units(samples.values))
