@@ -196,7 +196,7 @@ def test_an_exception_leaves_failed_with_its_story(recipe, in_process, tmp_path)
 
 @undrawn
 def test_memory_that_runs_out_is_reported_with_the_key_to_change(recipe, in_process):
-    path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 3, error = "MemoryError" }\n', mode="off")
+    path = recipe('[[loss]]\nuse = "failing"\nparams = { at = 12, error = "MemoryError" }\n', mode="off")
     code, errors = in_process(path)
     assert code == 1
     assert "out of memory with batches of 16" in errors
