@@ -99,7 +99,7 @@ def test_wrong_data_is_a_mistake_of_the_user(data, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["data", "prepare", "mnist", "--from", str(tmp_path / "empty")]) == 2
     shown = capsys.readouterr()
-    assert f"{tmp_path / 'empty'} lacks train-images-idx3-ubyte, " in shown.err
+    assert f"{tmp_path / 'empty'} lacks the files of mnist\n  it must hold train-images-idx3-ubyte, " in shown.err
     assert not data.exists()
 
 

@@ -133,7 +133,7 @@ def test_an_archive_is_taken_by_its_content(prepare, tmp_path, data):
         (lambda folder: (folder / "labels").unlink(), "lacks labels"),
         (lambda folder: (folder / "labels").write_bytes(b"0124"), "labels: is not labels of tiny: its checksum is sha256:"),
         (lambda folder: (folder / "images.gz").write_bytes(gzip.compress(b"x")[:-4]), "images.gz: damaged gzip"),
-        (lambda folder: [path.unlink() for path in folder.iterdir()], "lacks images and labels"),
+        (lambda folder: [path.unlink() for path in folder.iterdir()], "lacks the files of tiny"),
     ],
 )
 def test_a_wrong_folder_changes_nothing(prepare, source, data, damage, messages):

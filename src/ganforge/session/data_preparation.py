@@ -160,8 +160,9 @@ def _local_files(dataset: RemoteDataset, source: Path) -> list[tuple[RemoteFile,
     folder = find_folder(dataset, [source])
     if folder is None:
         missing = [file for file in dataset.layouts[0] if not find_file(file, source)]
+        lack = _enumerate(missing) if len(missing) < len(dataset.layouts[0]) else f"the files of {dataset.name}"
         others = "".join(f"; or {_enumerate(other)}" for other in dataset.layouts[1:])
-        raise DataError(f"{source} lacks {_enumerate(missing)}", remedy=f"it must hold {_enumerate(dataset.layouts[0])}{others}")
+        raise DataError(f"{source} lacks {lack}", remedy=f"it must hold {_enumerate(dataset.layouts[0])}{others}")
     return find_files(dataset, folder)
 
 

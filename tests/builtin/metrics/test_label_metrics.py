@@ -193,7 +193,7 @@ def test_a_metric_without_what_it_needs_is_refused_when_built(
 def test_samples_without_what_the_metric_reads_are_refused(metric, moons: Samples) -> None:
     fake = Samples(moons.values, latent=Latent(torch.zeros(400, 2)))
     for name, latent in (("code-recovery", CODED), ("label-match", LABELLED)):
-        with pytest.raises(IncompatiblePartsError, match=r"needs samples generated from (codes|labels), got none"):
+        with pytest.raises(IncompatiblePartsError, match=r"needs the (codes|labels) that samples were generated from"):
             metric(name, MOONS, latent).measure(evaluation(moons, fake))
 
     coded = Samples(moons.values, latent=Latent(torch.zeros(400, 2), labels=moons.labels))
@@ -260,7 +260,7 @@ def test_a_certain_reader_is_at_the_ideal(metric):
         (code_evaluation(None), "needs a discriminator with a head 'code' .*'infogan-mlp'"),
         (code_evaluation(torch.zeros(60, 8)), r"head 'code' has the shape \(60, 8\), but the codes need \(60, 10\)"),
         (replace(code_evaluation(None), critic=None), "needs the discriminator"),
-        (replace(code_evaluation(None), fake=Samples(torch.zeros(60, 2))), "generated from codes, got none"),
+        (replace(code_evaluation(None), fake=Samples(torch.zeros(60, 2))), "needs the codes that samples were generated from"),
     ],
 )
 def test_what_is_missing_is_reported(given, message, metric):

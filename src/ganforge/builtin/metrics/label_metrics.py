@@ -69,7 +69,7 @@ class ClassAssigner:
     def matching_share(self, evaluation: Evaluation) -> Mapping[str, float]:
         """Share of generated samples that have the class of their latent's label."""
         latent = evaluation.fake.latent
-        problem = "metric 'label-match' needs samples generated from labels, got none"
+        problem = "metric 'label-match' needs the labels that samples were generated from; real samples have none"
         labels = required(None if latent is None else latent.labels, problem)
         return {"": float((self.classes(evaluation) == labels).double().mean())}
 
@@ -173,7 +173,7 @@ def _check_column(metric: str, column: int, latent: LatentSpec) -> None:
 
 def _codes(metric: str, evaluation: Evaluation) -> Codes:
     latent = evaluation.fake.latent
-    problem = f"metric '{metric}' needs samples generated from codes, got none"
+    problem = f"metric '{metric}' needs the codes that samples were generated from; real samples have none"
     return required(None if latent is None else latent.codes, problem)
 
 
