@@ -96,8 +96,8 @@ def add_title(page: Figure, title: str, *, left: float, right: float, top: float
     text = page.text(right, top, note, color=MUTED, size=9.5, va="center", ha="right")
     room = (right - left) * page.bbox.width - (text.get_window_extent().width + 0.15 * page.dpi if note else 0)
     shown = page.text(left, top, escape_math(title), color=INK, size=11, weight="bold", va="center", ha="left")
-    while shown.get_size() > _SMALLEST_TITLE and shown.get_window_extent().width > room:
-        shown.set_size(shown.get_size() - 0.5)
+    while shown.get_fontsize() > _SMALLEST_TITLE and shown.get_window_extent().width > room:
+        shown.set_fontsize(shown.get_fontsize() - 0.5)
     length = len(title)
     while length and (width := shown.get_window_extent().width) > room:
         length = min(length - 1, int(length * room / width) + 2)
