@@ -95,9 +95,11 @@ def add_title(page: Figure, title: str, *, left: float, right: float, top: float
     """
     text = page.text(right, top, note, color=MUTED, size=9.5, va="center", ha="right")
     room = (right - left) * page.bbox.width - (text.get_window_extent().width + 0.15 * page.dpi if note else 0)
-    shown = page.text(left, top, escape_math(title), color=INK, size=11, weight="bold", va="center", ha="left")
-    while shown.get_fontsize() > _SMALLEST_TITLE and shown.get_window_extent().width > room:
-        shown.set_fontsize(shown.get_fontsize() - 0.5)
+    size = 11.0
+    shown = page.text(left, top, escape_math(title), color=INK, size=size, weight="bold", va="center", ha="left")
+    while size > _SMALLEST_TITLE and shown.get_window_extent().width > room:
+        size -= 0.5
+        shown.set_fontsize(size)
     length = len(title)
     while length and (width := shown.get_window_extent().width) > room:
         length = min(length - 1, int(length * room / width) + 2)
