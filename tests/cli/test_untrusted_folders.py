@@ -127,11 +127,13 @@ def test_no_command_follows_a_link(shared, tmp_path, command, capsys):
     assert {path.read_text() for path in victims.values()} == {"mine"}
 
 
-def test_one_bad_folder_keeps_no_other_from_being_listed_or_sent(shared, waiting, tmp_path, empty_store, capsys):
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["identity", "acknowledged"])
+def test_one_bad_folder_keeps_no_other_from_being_listed_or_sent(shared, waiting, tmp_path, empty_store, capsys, name):
     from mlflow import MlflowClient
 
     empty_store(tmp_path)
-    plant(shared.identity, "pipe", None)
+    plant(getattr(shared, name), "pipe", None)
 
     assert main(["runs", "--json"]) == 0
     listed = {run["run"]: run for run in json.loads(capsys.readouterr().out)["runs"]}

@@ -93,14 +93,13 @@ def sync(
     from ganforge.runs.run_index import find, run_folders
 
     found = [find(name, runs_dir) for name in runs] if runs else [run.folder for run in run_folders(runs_dir)]
-    lost = [] if runs or tracking_uri else [folder for folder in found if _is_lost(folder)]
-    delivered, failed = _deliver(found, tracking_uri, quiet=as_json, every=not runs)
+    delivered, failed, notes = _deliver(found, tracking_uri, quiet=as_json, every=not runs)
     if as_json:
         errors = [{"run": folder.path.name, "folder": folder.path, "error": str(error)} for folder, error in failed.items()]
         console.print_json({"runs": [*(_to_plain(folder, summary) for folder, summary in delivered.items()), *errors]})
     elif not found:
         console.note(f"no runs in {runs_dir.absolute()}; name another folder with --runs-dir")
-    elif not delivered and not failed and not lost:
+    elif not delivered and not failed and not notes:
         console.success("MLflow has everything.")
     if any(summary.pending for summary in delivered.values()):
         raise typer.Exit(5)  # MLflow could not be written
@@ -110,15 +109,19 @@ def sync(
 
 def _deliver(
     folders: Sequence[RunFolder], uri: str | None, *, quiet: bool, every: bool
-) -> tuple[dict[RunFolder, UploadSummary], dict[RunFolder, GanforgeError]]:
-    """Send the runs, or those that wait if these are ``every`` run; a damaged folder does not keep others from being sent."""
+) -> tuple[dict[RunFolder, UploadSummary], dict[RunFolder, GanforgeError], list[str]]:
+    """Send the runs, or those that wait if these are ``every`` run; a damaged folder does not keep others from being sent.
+
+    Returns what was sent, what failed, and what was printed about runs that were left out.
+    """
     from ganforge.tracking.supervisor import sync as deliver
 
     delivered: dict[RunFolder, UploadSummary] = {}
     failed: dict[RunFolder, GanforgeError] = {}
+    notes: list[str] = []
     for folder in folders:
         try:
-            if every and not _waits(folder, uri):
+            if every and not _waits(folder, uri, notes):
                 continue
             console.note(f"{folder.path.name}: sending")
             delivered[folder] = deliver(folder, uri)
@@ -130,7 +133,7 @@ def _deliver(
         else:
             if not quiet:
                 _print(folder, delivered[folder])
-    return delivered, failed
+    return delivered, failed, notes
 
 
 @contextmanager
@@ -161,27 +164,24 @@ def _show(store: Store, found: Sequence[tuple[str, str]], *, browser: bool) -> N
         webbrowser.open((store.link(found[0][0]) if found else None) or start)
 
 
-def _waits(folder: RunFolder, uri: str | None) -> bool:
-    """Whether a run has unsent data; a running one has its own uploader."""
+def _waits(folder: RunFolder, uri: str | None, notes: list[str]) -> bool:
+    """Whether a run has unsent data. One that MLflow has lost does not wait: the user may have removed it there."""
     from ganforge.tracking.delivery import count_pending
+    from ganforge.tracking.supervisor import is_missing
     from ganforge.tracking.tracking_store import resolve_store
 
     folder.check()
     if folder.holder() is not None:
-        console.note(f"{folder.path.name} is running and sends its own data")
+        notes.append(f"{folder.path.name} is running and sends its own data")
+    elif count_pending(folder, resolve_store(uri) if uri else None):
+        return True
+    elif not uri and is_missing(folder):
+        command = f"ganforge sync {shlex.quote(str(folder.path))}"
+        notes.append(f"{folder.path.name} is no longer in MLflow; this sends it again: {command}")
+    else:
         return False
-    return bool(count_pending(folder, resolve_store(uri) if uri else None))
-
-
-def _is_lost(folder: RunFolder) -> bool:
-    """Whether MLflow does not have the run any more: the user may have removed it, so it is only sent if it is named."""
-    from ganforge.tracking.supervisor import is_missing
-
-    if not is_missing(folder):
-        return False
-    command = f"ganforge sync {shlex.quote(str(folder.path))}"
-    console.note(f"{folder.path.name} is no longer in MLflow; this sends it again: {command}")
-    return True
+    console.note(notes[-1])
+    return False
 
 
 def _print(folder: RunFolder, summary: UploadSummary) -> None:
