@@ -602,6 +602,18 @@ def test_values_that_a_resume_changed_are_a_tag(trainer, desk):
     assert changes[-1] == "train.iterations from 100 to 200 at iteration 100\ntrain.iterations from 200 to 300 at iteration 200"
 
 
+def test_an_acknowledgement_of_a_longer_journal_acknowledges_nothing(trainer, desk):
+    trainer.begin()
+    trainer.steps(1, 300)
+    trainer.end()
+    desk.ack = Acknowledgement(run_id="m1", described=True, offset=10**9, handled=10**9, highest={"loss/generator/total": 10**6})
+
+    desk.deliver(final=True)
+
+    assert desk.sink.iterations("loss/generator/total")[-1] == 300
+    assert ("FINISHED",) in desk.sink.named("ended")
+
+
 def test_a_run_that_the_store_lost_is_sent_again_from_the_beginning(trainer, desk):
     trainer.begin()
     trainer.steps(1, 300)

@@ -100,7 +100,8 @@ class Delivery:
         self._save = save
         self._store_rejection = reject
         self._start: StartRecord | None = None
-        self._begin(ack)
+        size = folder.journal.stat().st_size if folder.journal.exists() else 0
+        self._begin(ack if ack.offset <= size else ack.nothing())  # of another journal, such as one from before a backup
 
     def _begin(self, ack: Acknowledgement) -> None:
         self.ack = ack
