@@ -270,7 +270,7 @@ def test_a_broken_plugin_costs_one_line_and_never_the_command(tmp_path, fault):
     shown = ganforge("list", "--json", path=tmp_path)
 
     assert shown.returncode == 0
-    assert shown.stderr == "warning: 1 plugin failed to load (acme-gan); see: ganforge plugins list\n"
+    assert shown.stderr == "warning: 1 plugin failed to load (acme-gan); see: `ganforge plugins list`\n"
     distributions = {component["distribution"] for component in json.loads(shown.stdout)["components"]}
     assert "ganforge" in distributions
     assert "acme-gan" not in distributions

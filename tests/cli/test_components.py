@@ -248,5 +248,5 @@ def test_an_unknown_component_is_2(capsys):
 
 def test_kind_and_name_in_the_wrong_order(capsys):
     assert main(["describe", "mlp", "generator"]) == 2
-    command = re.search(r"ganforge (describe .*)", capsys.readouterr().err)[1]
+    command = re.search(r"`ganforge (describe .*)`", capsys.readouterr().err)[1]
     assert main(command.split()) == 0

@@ -103,6 +103,9 @@ def test_what_is_to_be_copied_stays_on_its_lines_in_a_terminal(terminal, capsys,
     commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines()[-3:]]
     assert commands[0] == ["pip", "install", "-e", "a folder with blanks/acme-portraits-gan"]
     assert Path(commands[2][2]).is_file()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert main(["describe", "mlp", "discriminator"]) == 2
+    assert main(re.search("`ganforge (describe .*)`", capsys.readouterr().err)[1].split()) == 0
 
 
 def test_a_protocol_is_shown_whole():

@@ -43,7 +43,7 @@ def test_the_list_shows_how_each_plugin_fared(several, capsys):
     assert lines["old-gan"].startswith("old-gan old-gan 1.0 index incompatible needs ganforge <0.1, this is")
     assert lines["off-gan"] == "off-gan off-gan 1.0 index disabled switched off by GANFORGE_DISABLE_PLUGINS –"
     assert lines["ganforge"].endswith(" ms")
-    assert "1 disabled, 1 broken, 1 incompatible. Details: ganforge plugins info bad-gan" in shown.out.splitlines()[-1]
+    assert "1 disabled, 1 broken, 1 incompatible. Details: `ganforge plugins info bad-gan`" in shown.out.splitlines()[-1]
 
 
 ALL_STATUSES = ["active", "local", "disabled", "broken", "incompatible", "unavailable"]
@@ -220,7 +220,7 @@ def test_the_hint_at_a_broken_file_leads_to_it_though_an_installed_plugin_has_it
     named = ["--plugin", str(several / "vanilla.py"), "--only-plugins", "vanilla"]
 
     assert main(["plugins", "list", *named]) == 0
-    hint = capsys.readouterr().out.splitlines()[-1].partition("Details: ganforge ")[2]
+    hint = capsys.readouterr().out.splitlines()[-1].partition("Details: `ganforge ")[2].rstrip("`")
     assert hint == f"plugins info local/vanilla --only-plugins '' --plugin {several / 'vanilla.py'}"
     assert main(["plugins", "doctor", *named]) == 1
     assert f"ganforge {hint}" in capsys.readouterr().out
@@ -281,7 +281,7 @@ def test_broken_plugins_take_one_line_of_a_run(several, caplog):
 
     assert plan.blueprint.parts
     assert [record.message for record in caplog.records if "plugin" in record.message] == [
-        "2 plugins failed to load (bad-gan, old-gan); see: ganforge plugins list"
+        "2 plugins failed to load (bad-gan, old-gan); see: `ganforge plugins list`"
     ]
 
 
@@ -324,7 +324,7 @@ def test_check_prints_where_the_code_comes_from_and_the_command_for_a_folder_of_
     assert main(["plugins", "check", "acme-gan"]) in (0, 1)
     shown = capsys.readouterr()
     assert shown.out.startswith(f"acme-gan 1.2 from {several / 'acme_gan.py'}\n")
-    command = shown.err.partition("for the folder of this name: ganforge ")[2].split()
+    command = shown.err.partition("for the folder of this name: `ganforge ")[2].partition("`")[0].split()
     assert command == ["plugins", "check", "./acme-gan"]
     (several / "elsewhere" / "acme-gan" / "pyproject.toml").write_text('[project]\nname = "acme-gan"\nversion = "7"\n')
     assert main(command) != 0  # it has no entry point

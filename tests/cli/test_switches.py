@@ -118,7 +118,9 @@ def test_a_broken_local_file_costs_one_line(here, capsys):
     assert main(["list", "losses", "--plugin", "my_gan.py"]) == 0
 
     shown = capsys.readouterr()
-    assert shown.err == f"warning: 1 plugin failed to load (my_gan.py); see: ganforge plugins list --plugin {here / 'my_gan.py'}\n"
+    assert (
+        shown.err == f"warning: 1 plugin failed to load (my_gan.py); see: `ganforge plugins list --plugin {here / 'my_gan.py'}`\n"
+    )
     assert " hinge " in shown.out
     assert main(["plugins", "info", "my-gan", "--plugin", "my_gan.py"]) == 0
     assert 'my_gan.py", line 1, in <module>' in capsys.readouterr().out

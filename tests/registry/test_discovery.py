@@ -112,7 +112,7 @@ def test_a_broken_file_is_one_line(local, text, reason):
     assert broken.status is PluginStatus.BROKEN
     assert reason in broken.reason
     assert "\n" not in broken.reason
-    assert registry.warning == "1 plugin failed to load (my_gan.py); see: ganforge plugins list"
+    assert registry.warning == "1 plugin failed to load (my_gan.py); see: `ganforge plugins list`"
     assert {one.plugin.distribution for one in registry.components()} == {"ganforge"}
     with pytest.raises(PluginError, match=r"generator 'mine' comes from my_gan\.py .*, which is broken"):
         registry.find(Kind.GENERATOR, "local/mine")

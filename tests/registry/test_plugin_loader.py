@@ -225,7 +225,7 @@ def assert_costs_itself_only(registry, reason):
     assert record.status is PluginStatus.BROKEN
     assert reason in record.reason
     assert "\n" not in record.reason
-    assert registry.warning == "1 plugin failed to load (acme-gan); see: ganforge plugins list"
+    assert registry.warning == "1 plugin failed to load (acme-gan); see: `ganforge plugins list`"
 
     assert not [component for component in registry.components() if component.plugin.distribution == "acme-gan"]
     assert only(registry, "ganforge").status is PluginStatus.ACTIVE

@@ -176,7 +176,7 @@ def test_the_warning_counts_what_failed():
     }
     many = Registry([record(name, status) for name, status in statuses.items()], ())
 
-    assert many.warning == "2 plugins failed to load (a, b); see: ganforge plugins list"
+    assert many.warning == "2 plugins failed to load (a, b); see: `ganforge plugins list`"
     assert registry().warning is None
 
 
@@ -236,6 +236,6 @@ def test_a_name_of_another_kind_is_named_before_any_guess():
 def test_the_suggested_command_has_the_options_of_this_one(tmp_path):
     broken = registry(plugins=[record("acme-gan", PluginStatus.BROKEN)])
     with command_line_selection(disabled=[], only=None, local=[tmp_path / "my_gan.py"]):
-        assert broken.warning.endswith(f"see: ganforge plugins list --plugin {tmp_path / 'my_gan.py'}")
+        assert broken.warning.endswith(f"see: `ganforge plugins list --plugin {tmp_path / 'my_gan.py'}`")
         with pytest.raises(PluginError, match="plugins list --status broken --plugin"):
             broken.find(Kind.GENERATOR, "acme-gan/swirl")

@@ -155,7 +155,7 @@ def kind_named(text: str, name: str = "") -> Kind:
     if text.lower() not in names:
         listed = f"kinds: {', '.join(kind.plural for kind in Kind)}"
         if name.lower() in names:
-            listed = f"the kind comes first: ganforge describe {shlex.join([name, text])}"
+            listed = f"the kind comes first: `ganforge describe {shlex.join([name, text])}`"
         raise unknown_name(f"no component kind is named '{text}'", text, names, listed)
     return names[text.lower()]
 

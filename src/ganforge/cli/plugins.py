@@ -126,7 +126,7 @@ def check(
     Exits with 1 if one fails or none ran.
     """
     if target is not None and every:
-        raise UsageError("a name and --all cannot be combined", remedy="use one of them; ganforge plugins list shows the names")
+        raise UsageError("a name and --all cannot be combined", remedy="use one of them; `ganforge plugins list` shows the names")
     reports: list[Report] = []
     for report in _checked(target):
         reports.append(report)
@@ -185,7 +185,7 @@ def _checked(target: str | None) -> Iterator[Report]:
     if target is not None:
         report = check_plugin(target, registry=registry)
         if Path(target).is_dir() and not Path(report.file).is_relative_to(Path(target).resolve()):
-            console.note(f"the installed plugin is checked; for the folder of this name: ganforge plugins check ./{target}")
+            console.note(f"the installed plugin is checked; for the folder of this name: `ganforge plugins check ./{target}`")
         yield report
         return
     groups: dict[str, list[PluginRecord]] = {}
@@ -211,7 +211,7 @@ def _summary(records: tuple[PluginRecord, ...]) -> str:
     counts = [(sum(record.status is status for record in records), status) for status in PluginStatus]
     listed = ", ".join(f"{count} {status}" for count, status in counts if count)
     failed = next((record.id for record in records if record.failed), None)
-    details = f" Details: ganforge plugins info {failed}{command_line_options()}" if failed else ""
+    details = f" Details: `ganforge plugins info {failed}{command_line_options()}`" if failed else ""
     return f"{len(records)} installed: {listed}.{details}"
 
 

@@ -55,7 +55,7 @@ def raise_on_failures(registry: Registry) -> None:
         raise PluginError(
             "\n".join(f"{one.title} {one.version} is {one.status}: {one.reason}" for one in failed),
             remedy="fix, update or disable it, or drop --strict-plugins (GANFORGE_STRICT_PLUGINS); "
-            f"see: ganforge plugins doctor{command_line_options()}",
+            f"see: `ganforge plugins doctor{command_line_options()}`",
         )
 
 

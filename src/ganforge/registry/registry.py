@@ -214,4 +214,4 @@ class Registry:
 
 def _list_command(option: str = "") -> str:
     """The command that shows the plugins of this command."""
-    return f"ganforge plugins list{option}{command_line_options()}"
+    return f"`ganforge plugins list{option}{command_line_options()}`"
