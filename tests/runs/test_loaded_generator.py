@@ -245,5 +245,5 @@ def test_values_that_are_not_finite_are_refused_and_become_no_numbers(bundle, us
     generator = ganforge.load(bundle("vanilla_moons"))
     with torch.no_grad():
         next(generator.network.parameters()).fill_(torch.nan)
-    with pytest.raises(PluginError, match="generator.*returns values that are not finite for 3 of 3 latents, first for number 0"):
+    with pytest.raises(PluginError, match=r"generator.*returns values that are not finite for 3 of 3 latents, first for number 0"):
         use(generator)
