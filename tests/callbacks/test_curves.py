@@ -106,6 +106,7 @@ def test_a_damaged_meanings_file_does_not_prevent_curves(folder, clock, events):
     assert (folder.pictures / "losses.png").exists()
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_causes_one_warning(folder, clock, events, caplog):
     folder.pictures.rmdir()
     folder.pictures.write_text("not a folder")

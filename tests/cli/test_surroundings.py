@@ -72,6 +72,7 @@ def files_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_what_writes_in_a_read_only_folder_says_where_and_what_to_do(project, tmp_path, run_read_only, monkeypatch, capsys):
     before = files_of(project)
     elsewhere = "choose a folder that you may write in"

@@ -60,8 +60,8 @@ def test_a_taken_port_is_passed_over():
         assert free_port("127.0.0.1", port) > port
 
 
-def test_a_port_that_is_taken_is_reported_at_once(tmp_path, capsys):
-    (tmp_path / "mlflow.db").touch()
+def test_a_port_that_is_taken_is_reported_at_once(tmp_path, capsys, empty_store):
+    empty_store(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -72,7 +72,8 @@ def test_a_port_that_is_taken_is_reported_at_once(tmp_path, capsys):
     assert f"127.0.0.1:{port}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_this_machine_only_prints_links_and_leaves_no_process(tmp_path, number, empty_store):
     empty_store(tmp_path)
     port = free_port("127.0.0.1", 5700)

@@ -156,7 +156,7 @@ def mutated(draw):
         here = table
         for step in way:
             here = step_into(here, step)
-        if not isinstance(here, dict):
+        if not isinstance(here, dict) or not isinstance(last, str):
             continue
         match draw(st.sampled_from(["bait", "replace", "drop", "add"])):
             case "bait":

@@ -256,6 +256,7 @@ def test_messages_show_no_control_characters_and_no_endless_texts(write, whole):
     assert "\x07" not in messages
 
 
+@pytest.mark.slow
 def test_a_flood_of_problems_is_cut_in_linear_time(write, whole, growth):
     def flood(count):
         return read_recipe(write(whole + "[tracking]\n" + "\n".join(f"iteration{n} = 1" for n in range(count)))).problems

@@ -221,6 +221,7 @@ def test_a_torn_file_is_refused_before_anything_is_measured(folder, caplog):
     assert "measuring" not in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_mlflow_gets_what_is_measured_later_and_the_run_stays_finished(folder, tmp_path, caplog):
     from mlflow import MlflowClient

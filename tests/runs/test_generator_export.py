@@ -71,9 +71,10 @@ def test_tensors_by_name_make_what_latents_make(generator, case):
     torch.testing.assert_close(TensorGenerator(made)(**tensors), values)  # batches of another size round differently
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
-    [case if case.id == "cgan-conv" else pytest.param(*case.values, id=case.id, marks=pytest.mark.slow) for case in SOMETIMES],
+    SOMETIMES,
 )
 def test_onnx_gives_the_same_samples_in_onnxruntime(generator, tmp_path, case):
     import onnx

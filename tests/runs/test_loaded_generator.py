@@ -89,7 +89,7 @@ def test_a_run_is_loaded_by_name_id_and_folder(trained, tmp_path):
         ganforge.load("small", device="abacus")
 
 
-@pytest.mark.parametrize("way", ["uninstalled", "switched off", "broken"])
+@pytest.mark.parametrize("way", ["uninstalled", *(pytest.param(way, marks=pytest.mark.slow) for way in ("switched off", "broken"))])
 def test_a_loss_that_is_gone_keeps_no_generator_from_drawing(trained, way):
     result, plugin = trained
     before = ganforge.load("small").sample(5, seed=3)["values"]

@@ -162,6 +162,7 @@ def test_a_signal_saves_and_leaves_mlflow_killed(recipe, ganforge, plugins, tmp_
     assert result["mlflow"]["run_id"] == run.info.run_id
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once(recipe, ganforge, plugins, tmp_path):
     path = recipe('[[metric]]\nuse = "slow"\nevery = 20\n', iterations=10_000_000, mode="process")
     process = ganforge("run", path, plugins=plugins)
@@ -225,6 +226,7 @@ def test_a_killed_run_is_marked_by_its_uploader(recipe, ganforge, plugins, tmp_p
     wait_for(lambda: mlflow_run(tmp_path, folder).info.status == "KILLED")
 
 
+@pytest.mark.slow
 def test_a_killed_run_without_uploader_is_found_later(recipe, ganforge, plugins, tmp_path, empty_store, monkeypatch, capsys):
     empty_store(tmp_path)
     process = ganforge("run", recipe(iterations=10_000_000, mode="off"), plugins=plugins)

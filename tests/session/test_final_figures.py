@@ -81,7 +81,7 @@ def recorded(result):
     [
         ("dcgan_digits", WALKS | {"neighbours.png"}),
         ("cgan_digits", WALKS | VARIED | {"neighbours.png"}),
-        ("infogan_moons", WALKS | VARIED),
+        pytest.param("infogan_moons", WALKS | VARIED, marks=pytest.mark.slow),
         ("gaussian_1d", WALKS),
     ],
 )

@@ -227,6 +227,7 @@ def test_a_signal_to_all_ends_the_workers_too_and_saves_first_and_one_to_the_wor
     wait_for(lambda: not group(process.pid), 10)
 
 
+@pytest.mark.slow
 @waiting
 def test_a_worker_that_was_killed_ends_the_run_and_the_other_workers(recipe, command):
     process = command("--set", "train.iterations=1000000", "--set", "checkpoints.every=1000000")
@@ -238,6 +239,7 @@ def test_a_worker_that_was_killed_ends_the_run_and_the_other_workers(recipe, com
     wait_for(lambda: not group(process.pid), 10)
 
 
+@pytest.mark.slow
 @waiting
 def test_workers_keep_no_lock_of_a_run_that_was_killed(recipe, command):
     process = command("--set", "train.iterations=1000000", "--set", "checkpoints.every=2")

@@ -524,6 +524,7 @@ def read_until(master, stream, emulator, condition, seconds=90.0):
     return False
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_pseudo_terminal_leaves_a_clean_screen(in_terminal):
     process, master = in_terminal
     emulator = pyte.Screen(100, 30)

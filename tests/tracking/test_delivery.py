@@ -431,7 +431,7 @@ def test_a_lost_start_record_is_made_up_for_by_the_run_folder(trainer, desk):
     assert desk.sink.named("begin") == [(trainer.start.run_id,)]
 
 
-@pytest.mark.parametrize("resolution", ["auto", "full"])
+@pytest.mark.parametrize("resolution", ["auto", pytest.param("full", marks=pytest.mark.slow)])
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_whatever_is_cut_where_the_rows_are_those_of_one_smooth_delivery(resolution, data, new_trainer):

@@ -286,7 +286,7 @@ def test_a_child_and_its_parent_find_each_other_whoever_comes_first(new_trainer,
     assert tags["mlflow.parentRunId"] == read_back(uri, parent.start.run_id).run.info.run_id
 
 
-@pytest.mark.parametrize("what", ["run", "experiment"])
+@pytest.mark.parametrize("what", ["run", pytest.param("experiment", marks=pytest.mark.slow)])
 def test_a_run_that_the_user_deleted_stays_deleted(trainer, deliver, uri, read_back, what):
     trainer.begin()
     trainer.steps(1, 600)
@@ -450,6 +450,7 @@ def test_a_store_that_may_not_be_written_is_unreachable(trainer, deliver, uri):
     assert deliver(trainer.folder).phase == "unreachable"
 
 
+@pytest.mark.slow
 def test_a_database_that_another_process_locks_is_waited_for(trainer, deliver, uri, read_back, monkeypatch):
     import sqlite3
 

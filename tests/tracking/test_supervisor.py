@@ -76,6 +76,7 @@ def test_an_exception_in_the_block_goes_on_and_the_run_counts_as_killed(trainer,
     assert read_back(uri, trainer.start.run_id).status == "KILLED"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:")
 def test_a_uploader_that_dies_is_started_again(trainer, uri, read_back):
     with supervise(trainer.folder, uri) as tracking:

@@ -76,9 +76,8 @@ def test_it_ignores_ctrl_c_and_is_no_part_of_the_terminals_group(trainer, uri, s
     assert read_back(uri, trainer.start.run_id).status == "FINISHED"
 
 
-@pytest.mark.parametrize(
-    ("resolution", "places"), [pytest.param("auto", ("image", "sent"), marks=pytest.mark.slow), ("full", ("sent",))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("resolution", "places"), [("auto", ("image", "sent")), ("full", ("sent",))])
 def test_a_uploader_killed_between_sending_and_acknowledging_doubles_nothing(
     new_trainer, uri, start_uploader, read_back, resolution, places
 ):
@@ -166,6 +165,7 @@ def test_a_server_that_is_killed_freezes_and_comes_back_misses_nothing_and_gets_
     assert record.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_for_sync_only_and_no_password_anywhere(trainer, uri, server, start_uploader, read_back):
     process = start_uploader(trainer.folder, server.uri.replace("//", "//me:canary@"), drain_timeout=1.0)
     trainer.begin()
@@ -221,6 +221,7 @@ def test_trainer_and_uploader_killed_and_the_run_resumed(trainer, uri, start_upl
     assert record.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_draining_uploader_leaves_a_resumed_run_alone(trainer, uri, start_uploader, read_back):
     """The trainer died, and somebody resumed the run before its old uploader looked: the run is not to be marked KILLED."""
     trainer.begin()

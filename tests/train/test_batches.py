@@ -218,6 +218,7 @@ with made.prefetching():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_workers_end_with_a_parent_that_is_killed():
     words = [sys.executable, "-c", textwrap.dedent(ORPHANS), str(Path(__file__).parent)]

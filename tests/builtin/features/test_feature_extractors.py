@@ -108,6 +108,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(blobs, metric_context, t
     assert load_classifier(metric_context(blobs)).accuracy > 0.99
 
 
+@pytest.mark.slow
 def test_stacked_digits_are_read_channel_by_channel(digits, metric_context) -> None:
     def stacked(samples: Samples, n: int) -> Samples:
         rows = torch.randint(len(samples), (n, 3), generator=torch.Generator().manual_seed(0))

@@ -221,6 +221,7 @@ def test_features_of_a_classifier_are_named_with_their_sha256(name, blobs, metri
     assert near < far
 
 
+@pytest.mark.slow
 def test_frechet_on_the_backbone_equals_torchmetrics_with_the_same_module(metric, metric_context) -> None:
     spec = DataSpec((3, 16, 16), value_range=(0.0, 1.0))
     made = metric("frechet", spec, features="imagenet")
