@@ -131,7 +131,7 @@ def test_a_metric_whose_package_is_missing_is_left_out_only_where_it_is_optional
     left = blueprint('[[metric]]\nuse = "wasserstein"\noptional = true\n')
     assert [part.component.name for part in left.metrics] == ["modes"]
     assert [table.use for table in left.recipe.metric] == ["modes"]
-    assert any("left out" in str(warning) and "install no_such_package" in str(warning) for warning in left.warnings)
+    assert any("left out" in str(warning) and "pip install no-such-package" in str(warning) for warning in left.warnings)
     assert [metric.name for metric in built(left).evaluator.metrics] == ["modes"]
 
 
