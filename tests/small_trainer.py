@@ -11,16 +11,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ganforge.builtin.games import two_player_spec
 from ganforge.core.contracts import MetricInfo, TermInfo
 from ganforge.core.events import State
+from ganforge.core.params import NoParams
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.games.two_player import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss
+from ganforge.games.game import GameContext, Objective, WeightedLoss
+from ganforge.games.two_player import TwoPlayerGame
 from ganforge.train.batches import InMemoryBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric
+from ganforge.train.modules import EMA
 from ganforge.train.trainer import TrainConfig, Trainer
+from ganforge.train.updates import ScheduledOptimizer
 
 CPU = torch.device("cpu")
+TWO_PLAYER = two_player_spec(NoParams())
 
 
 class Generator(nn.Module):
@@ -55,11 +61,13 @@ class NonSaturating:
         "generator/adversarial": TermInfo("fakes found out", math.log(2)),
     }
 
-    def discriminator(self, critic, real: Samples, fake: Samples) -> LossTerms:
-        return LossTerms({"real": F.softplus(-critic(real).logits).mean(), "fake": F.softplus(critic(fake).logits).mean()})
+    def discriminator(self, turn) -> LossTerms:
+        return LossTerms(
+            {"real": F.softplus(-turn.critic(turn.real).logits).mean(), "fake": F.softplus(turn.critic(turn.fake).logits).mean()}
+        )
 
-    def generator(self, critic, real: Samples, fake: Samples) -> LossTerms:
-        return LossTerms({"adversarial": F.softplus(-critic(fake).logits).mean()})
+    def generator(self, turn) -> LossTerms:
+        return LossTerms({"adversarial": F.softplus(-turn.critic(turn.fake).logits).mean()})
 
 
 class Penalty:
@@ -68,10 +76,10 @@ class Penalty:
     second_order = False
     term_info = {"discriminator/size": TermInfo("size of the logits")}
 
-    def discriminator(self, critic, real: Samples, fake: Samples) -> LossTerms:
-        return LossTerms({"size": critic(real).logits.square().mean()})
+    def discriminator(self, turn) -> LossTerms:
+        return LossTerms({"size": turn.critic(turn.real).logits.square().mean()})
 
-    def generator(self, critic, real: Samples, fake: Samples) -> LossTerms:
+    def generator(self, _turn) -> LossTerms:
         return LossTerms({})
 
 
@@ -114,17 +122,16 @@ def make_trainer() -> Callable[..., Trainer]:
         objective = Objective(losses or [WeightedLoss("non-saturating", NonSaturating())])
         config = replace(TrainConfig(iterations=20, seed=0, picture_every=5, save_every=10), **config)
         points, noise = Points(), Noise()
-        game = TwoPlayerGame(
-            generator,
-            discriminator,
-            objective,
-            generator_optimizer=ScheduledOptimizer(
-                torch.optim.Adam(generator.parameters(), lr, betas=(0.5, 0.99)), schedules or {}
-            ),
-            discriminator_optimizer=ScheduledOptimizer(torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.99))),
-            steps=k,
-        )
+        networks = {"generator": generator, "discriminator": discriminator}
+        game = TwoPlayerGame(NoParams(), GameContext(TWO_PLAYER, networks, objective, points.spec, noise.spec, k))
+        optimizers = {
+            role: ScheduledOptimizer(
+                torch.optim.Adam(network.parameters(), lr, betas=(0.5, 0.99)), (schedules or {}) if role == "generator" else {}
+            )
+            for role, network in networks.items()
+        }
         evaluator = Evaluator(
+            game=TWO_PLAYER,
             dataset=points,
             data=points.spec,
             sampler=noise,
@@ -136,6 +143,8 @@ def make_trainer() -> Callable[..., Trainer]:
         return Trainer(
             config=config,
             game=game,
+            optimizers=optimizers,
+            averages={"generator": EMA(generator)},
             batches=InMemoryBatches(points.training(), points.spec, size=batch, seed=config.seed, device=CPU),
             sampler=noise,
             evaluator=evaluator,
@@ -162,6 +171,7 @@ def parts():
     class Parts:
         pass
 
+    Parts.spec = TWO_PLAYER
     for part in (Generator, Discriminator, NonSaturating, Penalty, Noise, Points, Mean):
         setattr(Parts, part.__name__, part)
     return Parts

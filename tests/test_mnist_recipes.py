@@ -88,7 +88,7 @@ def test_the_noise_of_2014_has_variance_one(first):
 @pytest.mark.parametrize(("name", "rate"), [("generator", 0.1), ("discriminator", 0.05)])
 def test_rate_and_momentum_move_as_in_2014(first, name, rate):
     """The discriminator's rate is half of theirs, since ganforge descends the sum of its two terms and they half of it."""
-    optimizer = next(turn.optimizer for turn in first.game.turns if turn.name == name)
+    optimizer = first.optimizers[name]
     assert isinstance(optimizer.optimizer, torch.optim.SGD)
     expected = {
         0: (rate, 0.5),

@@ -3,7 +3,6 @@
 from ganforge.core.contracts import (
     BoundedNoise,
     BuildContext,
-    Critic,
     DataDependentInit,
     Dataset,
     DatasetContext,
@@ -32,8 +31,8 @@ from ganforge.core.contracts import (
 )
 from ganforge.core.errors import DataError, DataMissingError, GanforgeError, IncompatiblePartsError
 from ganforge.core.params import NoParams, Params, Schedule
-from ganforge.core.records import Codes, DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples
-from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec, Normalization
+from ganforge.core.records import Codes, Critic, DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples, Step, Turn
+from ganforge.core.specs import DataSpec, GameSpec, GaussianMixture, LatentSpec, NetworkRole, Normalization
 from ganforge.registry.hookspecs import Registrar, hookimpl
 
 __all__ = [
@@ -54,6 +53,7 @@ __all__ = [
     "Evaluation",
     "EvaluationProtocol",
     "FiniteHeldOut",
+    "GameSpec",
     "GanforgeError",
     "GaussianMixture",
     "Generator",
@@ -68,6 +68,7 @@ __all__ = [
     "MetricContext",
     "MetricInfo",
     "MinimumSamples",
+    "NetworkRole",
     "NoParams",
     "Normalization",
     "ParallelSampleSource",
@@ -79,9 +80,11 @@ __all__ = [
     "SamplerContext",
     "Samples",
     "Schedule",
+    "Step",
     "StreamingDataset",
     "TermInfo",
     "TrainingDataMetric",
+    "Turn",
     "ValidationSplit",
     "hookimpl",
 ]

@@ -49,7 +49,7 @@ def test_every_part_is_found_with_its_params_and_key(source, registry):
         ("loss[0]", "ganforge/non-saturating"),
         ("metric[0]", "ganforge/wasserstein"),
     ]
-    assert blueprint.generator.params.hidden == (16, 16)
+    assert blueprint.networks["generator"].params.hidden == (16, 16)
     assert blueprint.recipe.generator.params == {"hidden": [16, 16]}
     assert blueprint.specs.data.shape == (2,)
     assert blueprint.specs.latent.noise == 3

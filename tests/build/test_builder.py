@@ -98,7 +98,7 @@ def test_a_network_that_starts_from_data_is_shown_the_training_samples_as_networ
     assert torch.allclose(generator.shown.values.mean(0), torch.zeros(2), atol=1e-6)  # standardised
     assert set(generator.shown.labels.tolist()) == {0, 1}
     assert generator.layer.bias.requires_grad
-    assert trainer.ema.network.layer.bias.equal(generator.layer.bias)
+    assert trainer.generator.layer.bias.equal(generator.layer.bias)
 
 
 def test_large_data_is_shown_in_part_from_all_of_it(built, monkeypatch):
@@ -183,7 +183,7 @@ def test_what_a_network_changes_in_torch_while_it_is_built_is_put_back(built):
     trainer = built(Unchained)
     assert torch.get_default_dtype() == torch.float32
     assert torch.is_grad_enabled()
-    assert not trainer.ema.network.training
+    assert not trainer.generator.training
 
 
 @pytest.mark.parametrize(

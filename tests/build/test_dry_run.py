@@ -136,11 +136,11 @@ class Unsummed:
 
         self.term_info = {"discriminator/adversarial": TermInfo("d"), "generator/adversarial": TermInfo("g")}
 
-    def discriminator(self, critic, real, fake):
-        return LossTerms({"adversarial": critic(fake).logits - critic(real).logits})
+    def discriminator(self, turn):
+        return LossTerms({"adversarial": turn.critic(turn.fake).logits - turn.critic(turn.real).logits})
 
-    def generator(self, critic, real, fake):
-        return LossTerms({"adversarial": -critic(fake).logits.mean()})
+    def generator(self, turn):
+        return LossTerms({"adversarial": -turn.critic(turn.fake).logits.mean()})
 
 
 class Plain:
@@ -159,12 +159,12 @@ class Plain:
     def see(self, samples):
         pass
 
-    def discriminator(self, critic, real, fake):
-        self.see(real)
-        return LossTerms({"adversarial": (critic(fake).logits - critic(real).logits).mean()})
+    def discriminator(self, turn):
+        self.see(turn.real)
+        return LossTerms({"adversarial": (turn.critic(turn.fake).logits - turn.critic(turn.real).logits).mean()})
 
-    def generator(self, critic, real, fake):
-        return LossTerms({"adversarial": -critic(fake).logits.mean()})
+    def generator(self, turn):
+        return LossTerms({"adversarial": -turn.critic(turn.fake).logits.mean()})
 
 
 class Remembering(Plain):
@@ -221,15 +221,15 @@ class Learning(Plain, nn.Module):
 
 
 class Impatient(Plain):
-    def generator(self, critic, real, fake):
-        loss = -critic(fake).logits.mean()
+    def generator(self, turn):
+        loss = -turn.critic(turn.fake).logits.mean()
         loss.backward()
         return LossTerms({"adversarial": loss})
 
 
 class Unnamed(Plain):
-    def generator(self, critic, real, fake):
-        return -critic(fake).logits.mean()
+    def generator(self, turn):
+        return -turn.critic(turn.fake).logits.mean()
 
 
 class Simple(nn.Module):
@@ -292,10 +292,10 @@ class Detaching(Plain):
 class Watching(Plain):
     """Looks at the discriminator without gradients, before it uses it with them."""
 
-    def discriminator(self, critic, real, fake):
+    def discriminator(self, turn):
         with torch.no_grad():
-            critic(real)
-        return super().discriminator(critic, real, fake)
+            turn.critic(turn.real)
+        return super().discriminator(turn)
 
 
 class Uncopied(Simple):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganforge.plugin import DiscriminatorOutput, Samples
+from ganforge.plugin import DiscriminatorOutput, Samples, Turn
 
 ADVERSARIAL = ["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"]
 
@@ -88,7 +88,7 @@ def spoken(real: np.ndarray, fake: np.ndarray) -> tuple[Callable[[Samples], Disc
 def test_terms_equal_the_closed_form(name: str, side: str, loss) -> None:
     critic, real, fake = spoken(REAL, FAKE)
 
-    terms = getattr(loss(name), side)(critic, real, fake)
+    terms = getattr(loss(name), side)(Turn(critic, real, fake))
 
     expected = {key: form(REAL, FAKE) for key, form in CLOSED[name, side].items()}
     assert {key: value.item() for key, value in terms.values.items()} == pytest.approx(expected, rel=1e-12)
@@ -99,7 +99,7 @@ def test_terms_equal_the_closed_form(name: str, side: str, loss) -> None:
 def test_gradients_equal_the_analytic_ones(name: str, side: str, loss) -> None:
     critic, real, fake = spoken(REAL, FAKE)
 
-    getattr(loss(name), side)(critic, real, fake).total.backward()
+    getattr(loss(name), side)(Turn(critic, real, fake)).total.backward()
 
     for samples, form in zip((real, fake), GRADIENTS[name, side], strict=True):
         found = np.zeros(N) if samples.values.grad is None else samples.values.grad.squeeze(1).numpy()
@@ -115,7 +115,7 @@ def test_an_undecided_discriminator_gives_the_equilibrium_values(name: str, loss
     found = {
         f"{side}/{term}": value.item()
         for side in ("discriminator", "generator")
-        for term, value in getattr(built, side)(critic, real, fake).values.items()
+        for term, value in getattr(built, side)(Turn(critic, real, fake)).values.items()
     }
 
     assert set(found) == set(built.term_info), "every term has a reading, and no reading is without its term"
@@ -135,7 +135,7 @@ def test_the_discriminators_equilibrium_adds_up_to_the_papers_value(name: str, t
 def test_minimax_is_zero_sum(loss) -> None:
     critic, real, fake = spoken(REAL, FAKE)
     built = loss("minimax")
-    discriminator, generator = built.discriminator(critic, real, fake), built.generator(critic, real, fake)
+    discriminator, generator = built.discriminator(Turn(critic, real, fake)), built.generator(Turn(critic, real, fake))
     assert generator.values["adversarial"].item() == pytest.approx(-discriminator.values["fake"].item())
 
 
@@ -144,8 +144,8 @@ def test_least_squares_takes_its_targets(loss) -> None:
     critic, real, fake = spoken(REAL, FAKE)
     built = loss("least-squares", a=-1.0, b=1.0, c=0.0)
 
-    assert built.discriminator(critic, real, fake).values["fake"].item() == pytest.approx(((FAKE + 1) ** 2).mean() / 2)
-    assert built.generator(critic, real, fake).values["adversarial"].item() == pytest.approx((FAKE**2).mean() / 2)
+    assert built.discriminator(Turn(critic, real, fake)).values["fake"].item() == pytest.approx(((FAKE + 1) ** 2).mean() / 2)
+    assert built.generator(Turn(critic, real, fake)).values["adversarial"].item() == pytest.approx((FAKE**2).mean() / 2)
     assert [reading.equilibrium for reading in built.term_info.values()] == [0.5, 0.5, 0.0]
     assert "from -1" in built.term_info["discriminator/fake"].label
 
@@ -166,7 +166,7 @@ def test_a_sure_discriminator_starves_minimax_but_not_non_saturating(loss) -> No
     critic, real, fake = spoken(ZERO + 20, ZERO - 20)
     steepness = {}
     for name in ("minimax", "non-saturating"):
-        (gradient,) = torch.autograd.grad(loss(name).generator(critic, real, fake).total, fake.values)
+        (gradient,) = torch.autograd.grad(loss(name).generator(Turn(critic, real, fake)).total, fake.values)
         steepness[name] = gradient.abs().sum().item()
     assert steepness["minimax"] < 1e-8
     assert steepness["non-saturating"] == pytest.approx(1.0)
@@ -211,7 +211,7 @@ def linear(direction: Tensor) -> Callable[[Samples], DiscriminatorOutput]:
 def test_r1_and_r2_are_half_the_mean_squared_slope(name: str, where: Samples, loss) -> None:
     critic = Quadratic()
 
-    terms = loss(name).discriminator(critic, REAL_POINTS, FAKE_POINTS)
+    terms = loss(name).discriminator(Turn(critic, REAL_POINTS, FAKE_POINTS))
 
     mean_square = where.values.square().sum(1).mean()
     assert terms.values[name].item() == pytest.approx(1.5**2 * mean_square.item() / 2, rel=1e-12)
@@ -226,7 +226,7 @@ def test_slopes_are_each_samples_own_for_points_and_images(name: str, shape: tup
     size = points(0, *shape)[0].numel()
     direction = torch.full((size,), 3 / size**0.5, dtype=torch.float64).requires_grad_()
 
-    terms = loss(name).discriminator(linear(direction), Samples(points(2, *shape)), Samples(points(3, *shape)))
+    terms = loss(name).discriminator(Turn(linear(direction), Samples(points(2, *shape)), Samples(points(3, *shape))))
 
     assert terms.values[name].item() == pytest.approx((3 - 1) ** 2 if name == "gradient-penalty" else 3**2 / 2, rel=1e-12)
 
@@ -243,14 +243,14 @@ def test_slopes_are_each_samples_own_for_points_and_images(name: str, shape: tup
 )
 def test_gradient_penalty_has_a_target_and_sides(params: dict, slope: float, expected: float, loss) -> None:
     direction = torch.tensor([0.0, slope, 0.0], dtype=torch.float64, requires_grad=True)
-    terms = loss("gradient-penalty", **params).discriminator(linear(direction), REAL_POINTS, FAKE_POINTS)
+    terms = loss("gradient-penalty", **params).discriminator(Turn(linear(direction), REAL_POINTS, FAKE_POINTS))
     assert terms.total.item() == pytest.approx(expected)
 
 
 def test_gradient_penalty_stands_between_paired_real_and_fake_with_one_share_each(loss) -> None:
     critic = Quadratic()
     torch.manual_seed(3)
-    found = loss("gradient-penalty").discriminator(critic, REAL_POINTS, FAKE_POINTS).total.item()
+    found = loss("gradient-penalty").discriminator(Turn(critic, REAL_POINTS, FAKE_POINTS)).total.item()
 
     torch.manual_seed(3)
     share = torch.rand(7, 1, dtype=torch.float64)
@@ -263,7 +263,7 @@ def test_gradient_penalty_stands_between_paired_real_and_fake_with_one_share_eac
 def test_gradient_penalty_draws_one_share_per_image(loss) -> None:
     critic = Quadratic()
     real, fake = Samples(torch.ones(4, 2, 3, 3)), Samples(torch.zeros(4, 2, 3, 3))
-    loss("gradient-penalty").discriminator(critic, real, fake)
+    loss("gradient-penalty").discriminator(Turn(critic, real, fake))
     shares = critic.asked[0].values.flatten(1)
     assert torch.equal(shares.min(1).values, shares.max(1).values)
     assert shares[:, 0].unique().numel() == 4
@@ -273,14 +273,14 @@ def test_a_flat_critic_gives_finite_gradients(loss) -> None:
     """The norm's derivative at 0 must not become NaN in the second backward pass."""
     for name in PENALTIES:
         direction = torch.zeros(3, dtype=torch.float64, requires_grad=True)
-        total = loss(name).discriminator(linear(direction), REAL_POINTS, FAKE_POINTS).total
+        total = loss(name).discriminator(Turn(linear(direction), REAL_POINTS, FAKE_POINTS)).total
         (gradient,) = torch.autograd.grad(total, direction)
         assert gradient.isfinite().all(), name
 
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_the_generators_turn_is_empty(name: str, loss) -> None:
-    assert list(loss(name).generator(Quadratic(), REAL_POINTS, FAKE_POINTS)) == []
+    assert list(loss(name).generator(Turn(Quadratic(), REAL_POINTS, FAKE_POINTS))) == []
 
 
 @pytest.mark.parametrize("name", PENALTIES)
@@ -289,7 +289,7 @@ def test_the_samples_keep_labels_and_stay_untouched(name: str, loss) -> None:
     real, fake = Samples(REAL_POINTS.values.clone(), labels), Samples(FAKE_POINTS.values.clone(), labels)
     critic = Quadratic()
 
-    loss(name).discriminator(critic, real, fake)
+    loss(name).discriminator(Turn(critic, real, fake))
 
     (asked,) = critic.asked
     assert torch.equal(asked.labels, labels)
@@ -302,7 +302,7 @@ def test_no_gradient_reaches_what_made_the_fakes(loss) -> None:
     """In case a caller hands over fakes with their graph: a penalty starts from leaves of its own."""
     made = FAKE_POINTS.values.clone().requires_grad_()
     for name in PENALTIES:
-        total = loss(name).discriminator(Quadratic(), REAL_POINTS, Samples(made * 2)).total
+        total = loss(name).discriminator(Turn(Quadratic(), REAL_POINTS, Samples(made * 2))).total
         assert torch.autograd.grad(total, made, allow_unused=True) == (None,)
 
 

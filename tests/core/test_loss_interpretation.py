@@ -12,7 +12,7 @@ from ganforge.builtin import losses as builtin_losses
 from ganforge.core.contracts import Divergence, TermInfo
 from ganforge.core.loss_interpretation import describe_losses, interpret, measure_progress
 from ganforge.core.params import NoParams
-from ganforge.core.records import DiscriminatorOutput, Samples
+from ganforge.core.records import DiscriminatorOutput, Samples, Turn
 
 P, Q = np.array([5, 3, 1, 1]), np.array([1, 2, 2, 5])  # how often of ten each of four points is real or generated
 
@@ -35,7 +35,7 @@ def best_terms(loss, score):
     pairs = np.array([(one, other) for one in real for other in fake])
     samples = [Samples(torch.tensor(pairs[:, side])) for side in (0, 1)]
     critic = lambda asked: DiscriminatorOutput(torch.tensor(score)[asked.values])  # noqa: E731
-    return {f"discriminator/{name}": float(value) for name, value in loss.discriminator(critic, *samples).values.items()}
+    return {f"discriminator/{name}": float(value) for name, value in loss.discriminator(Turn(critic, *samples)).values.items()}
 
 
 def jensen_shannon(p, q):

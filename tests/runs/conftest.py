@@ -33,7 +33,7 @@ def bundle(tmp_path):
         if blueprint.recipe.dataset.standardise:
             normalization = Normalization(offset=(0.5, 2.0)[: data.size], scale=(3.0, 0.25)[: data.size])
             data = replace(data, normalization=normalization, value_range=None)
-        network = build_network(blueprint.generator, BuildContext(data, latent), seed=0)
+        network = build_network(blueprint.networks["generator"], blueprint.spec, BuildContext(data, latent), seed=0)
         draw = torch.Generator().manual_seed(1)
         for name, tensor in network.state_dict().items():
             if tensor.is_floating_point():  # statistics of batch norm included, and these are greater than zero
@@ -41,7 +41,7 @@ def bundle(tmp_path):
 
         folder = folder or tmp_path / recipe
         folder.mkdir()
-        save_file(network_state("ema", network), folder / "generator.safetensors", {"iteration": "20"})
+        save_file(network_state("ema/generator", network), folder / "generator.safetensors", {"iteration": "20"})
         (folder / "resolved.toml").write_text(to_toml(to_plain(blueprint.resolved)))
         (folder / "specs.json").write_text(json.dumps({"data": asdict(data), "latent": asdict(latent)}))
         (folder / "lock.json").write_text(json.dumps(make_lock(blueprint).to_plain()))

@@ -63,7 +63,7 @@ class Plain(nn.Module):
 def generator_of(network, data, build, **params):
     kinds = {build_labelled: LabelledParams, build_structured: StructuredParams, build_normal: NormalParams}
     sampler = build(kinds.get(build, UniformParams)(**params), SamplerContext(data))
-    return LoadedGenerator(network, sampler, data, sampler.spec, 0, Path())
+    return LoadedGenerator(network, sampler, data, sampler.spec, 0, Path(), "generator")
 
 
 def latents(one, count=16):

@@ -42,12 +42,12 @@ class Failing:
     def __init__(self, params):
         self.params, self.calls = params, itertools.count(1)
 
-    def discriminator(self, critic, real, fake):
+    def discriminator(self, turn):
         if next(self.calls) == self.params.at:
             raise __builtins__[self.params.error]("planted fault")
-        return LossTerms({"nothing": 0.0 * critic(real).logits.mean()})
+        return LossTerms({"nothing": 0.0 * turn.critic(turn.real).logits.mean()})
 
-    def generator(self, critic, real, fake):
+    def generator(self, _turn):
         return LossTerms({})
 
 

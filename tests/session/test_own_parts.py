@@ -144,12 +144,12 @@ class LateLoss:
     def __init__(self, params, context):
         pass
 
-    def discriminator(self, critic, real, fake):
+    def discriminator(self, turn):
         type(self).calls += 1
-        return LossTerms({"a": (critic(fake).logits - critic(real).logits).mean()}) if self.calls < 7 else None
+        return LossTerms({"a": (turn.critic(turn.fake).logits - turn.critic(turn.real).logits).mean()}) if self.calls < 7 else None
 
-    def generator(self, critic, real, fake):
-        return LossTerms({"a": -critic(fake).logits.mean()})
+    def generator(self, turn):
+        return LossTerms({"a": -turn.critic(turn.fake).logits.mean()})
 
 
 class Labels:
@@ -306,7 +306,7 @@ def test_a_statistic_kept_by_assignment_is_averaged_saved_and_resumed(train):
     _, _, folder = train('generator={use="assigned"}')
     state = tensors(folder)
     assert state["generator/shift"] > 1
-    assert torch.equal(state["ema/shift"], state["generator/shift"])
+    assert torch.equal(state["ema/generator/shift"], state["generator/shift"])
 
     shutil.rmtree(folder.checkpoints / "00000020")
     code, messages, _ = train(resume=folder)

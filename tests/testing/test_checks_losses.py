@@ -25,33 +25,35 @@ class Sound:
     term_info = {"discriminator/game": TermInfo("Cost of misjudging."), "generator/game": TermInfo("Cost of being seen through.")}
     second_order = False
 
-    def discriminator(self, critic, real, fake):
-        return LossTerms({"game": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
+    def discriminator(self, turn):
+        return LossTerms(
+            {"game": F.softplus(-turn.critic(turn.real).logits).mean() + F.softplus(turn.critic(turn.fake).logits).mean()}
+        )
 
-    def generator(self, critic, real, fake):
-        return LossTerms({"game": F.softplus(-critic(fake).logits).mean()})
+    def generator(self, turn):
+        return LossTerms({"game": F.softplus(-turn.critic(turn.fake).logits).mean()})
 
 
 class Silent(Sound):
-    def discriminator(self, critic, real, fake):
+    def discriminator(self, _turn):
         return LossTerms({})
 
     generator = discriminator
 
 
 class Vector(Sound):
-    def generator(self, critic, real, fake):
-        return LossTerms({"game": critic(fake).logits})
+    def generator(self, turn):
+        return LossTerms({"game": turn.critic(turn.fake).logits})
 
 
 class Infinite(Sound):
-    def generator(self, critic, real, fake):
-        return LossTerms({"game": critic(fake).logits.sum() / 0})
+    def generator(self, turn):
+        return LossTerms({"game": turn.critic(turn.fake).logits.sum() / 0})
 
 
 class Bare(Sound):
-    def generator(self, critic, real, fake):
-        return critic(fake).logits.mean()
+    def generator(self, turn):
+        return turn.critic(turn.fake).logits.mean()
 
 
 class Unread(Sound):
@@ -67,69 +69,75 @@ class Unlabelled(Sound):
 
 
 class DetachedJudge(Sound):
-    def discriminator(self, critic, real, fake):
-        return LossTerms({"game": critic(real).logits.mean().detach() + critic(real).logits.sum() * 0})
+    def discriminator(self, turn):
+        return LossTerms({"game": turn.critic(turn.real).logits.mean().detach() + turn.critic(turn.real).logits.sum() * 0})
 
 
 class NoGraph(Sound):
-    def discriminator(self, critic, real, fake):
-        return LossTerms({"game": super().discriminator(critic, real, fake).total.detach()})
+    def discriminator(self, turn):
+        return LossTerms({"game": super().discriminator(turn).total.detach()})
 
 
 class DetachedFake(Sound):
-    def generator(self, critic, real, fake):
-        return LossTerms({"game": F.softplus(-critic(type(fake)(fake.values.detach(), fake.labels)).logits).mean()})
+    def generator(self, turn):
+        return LossTerms(
+            {"game": F.softplus(-turn.critic(type(turn.fake)(turn.fake.values.detach(), turn.fake.labels)).logits).mean()}
+        )
 
 
 class Twice(Sound):
-    def discriminator(self, critic, real, fake):
-        leaf = real.values.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(critic(type(real)(leaf)).logits.sum(), leaf, create_graph=True)
-        return LossTerms({"game": slope.square().sum() + critic(real).logits.mean()})
+    def discriminator(self, turn):
+        leaf = turn.real.values.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(turn.critic(type(turn.real)(leaf)).logits.sum(), leaf, create_graph=True)
+        return LossTerms({"game": slope.square().sum() + turn.critic(turn.real).logits.mean()})
 
 
 class Descends(Sound):
-    def generator(self, critic, real, fake):
-        terms = super().generator(critic, real, fake)
+    def generator(self, turn):
+        terms = super().generator(turn)
         terms.total.backward(retain_graph=True)
         return terms
 
 
 class Moves(Sound):
-    def discriminator(self, critic, real, fake):
+    def discriminator(self, turn):
         with torch.no_grad():
-            critic.realness.weight.mul_(0.9)
-        return super().discriminator(critic, real, fake)
+            turn.critic.realness.weight.mul_(0.9)
+        return super().discriminator(turn)
 
 
 class Switches(Sound):
-    def discriminator(self, critic, real, fake):
-        critic.eval()
-        return super().discriminator(critic, real, fake)
+    def discriminator(self, turn):
+        turn.critic.eval()
+        return super().discriminator(turn)
 
 
 class Spoils(Sound):
-    def discriminator(self, critic, real, fake):
-        terms = super().discriminator(critic, real, fake)
-        fake.values.add_(1)
+    def discriminator(self, turn):
+        terms = super().discriminator(turn)
+        turn.fake.values.add_(1)
         return terms
 
 
 class Backwards(Sound):
-    def generator(self, critic, real, fake):
-        return LossTerms({"game": F.softplus(critic(fake).logits).mean()})
+    def generator(self, turn):
+        return LossTerms({"game": F.softplus(turn.critic(turn.fake).logits).mean()})
 
 
 class HalfBackwards(Sound):
     """Takes generated samples for real; real ones as they are."""
 
-    def discriminator(self, critic, real, fake):
-        return LossTerms({"game": F.softplus(-critic(real).logits).mean() + F.softplus(-critic(fake).logits).mean()})
+    def discriminator(self, turn):
+        return LossTerms(
+            {"game": F.softplus(-turn.critic(turn.real).logits).mean() + F.softplus(-turn.critic(turn.fake).logits).mean()}
+        )
 
 
 class OtherwiseBackwards(Sound):
-    def discriminator(self, critic, real, fake):
-        return LossTerms({"game": F.softplus(critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
+    def discriminator(self, turn):
+        return LossTerms(
+            {"game": F.softplus(turn.critic(turn.real).logits).mean() + F.softplus(turn.critic(turn.fake).logits).mean()}
+        )
 
 
 class Misdeclared(Sound):
@@ -145,7 +153,7 @@ class Boundless(Sound):
 
 
 class NoLoss:
-    def discriminator(self, critic, real, fake): ...
+    def discriminator(self, _turn): ...
 
 
 FAULTS = {
@@ -195,13 +203,16 @@ def shifted(by, **declared):
     class Shifted(Sound):
         term_info = {key: TermInfo("Cost.", declared.get(key.partition("/")[0])) for key in Sound.term_info}
 
-        def discriminator(self, critic, real, fake):
+        def discriminator(self, turn):
             return LossTerms(
-                {"game": (critic(real).logits - by - 1).square().mean() + (critic(fake).logits - by + 1).square().mean()}
+                {
+                    "game": (turn.critic(turn.real).logits - by - 1).square().mean()
+                    + (turn.critic(turn.fake).logits - by + 1).square().mean()
+                }
             )
 
-        def generator(self, critic, real, fake):
-            return LossTerms({"game": (critic(fake).logits - by - 1).square().mean()})
+        def generator(self, turn):
+            return LossTerms({"game": (turn.critic(turn.fake).logits - by - 1).square().mean()})
 
     return lambda params, context: Shifted()
 
@@ -227,11 +238,13 @@ def test_what_winning_costs_is_found_wherever_it_lies(judged, by):
 
 def test_a_loss_without_logits_or_equilibrium_has_nothing_to_look_at(judged):
     class Matching(Sound):
-        def discriminator(self, critic, real, fake):
+        def discriminator(self, _turn):
             return LossTerms({})
 
-        def generator(self, critic, real, fake):
-            return LossTerms({"game": (critic(real).features.mean(0) - critic(fake).features.mean(0)).square().sum()})
+        def generator(self, turn):
+            return LossTerms(
+                {"game": (turn.critic(turn.real).features.mean(0) - turn.critic(turn.fake).features.mean(0)).square().sum()}
+            )
 
     outcome = judged("L07", Kind.LOSS, lambda params, context: Matching())
     assert (outcome.state, outcome.message) == (CheckState.SKIPPED, "its terms do not depend on the logits")
@@ -259,8 +272,8 @@ class Reads(Sound):
 
     head = "style"
 
-    def generator(self, critic, real, fake):
-        return LossTerms({"game": critic(fake).heads[self.head].square().mean()})
+    def generator(self, turn):
+        return LossTerms({"game": turn.critic(turn.fake).heads[self.head].square().mean()})
 
 
 class Styled(stub_components.LinearDiscriminator):
@@ -341,11 +354,16 @@ def test_every_check_has_a_planted_fault():
 class Weighted(Sound):
     """A loss that reads the labels of real samples and needs none of the sampler."""
 
-    def discriminator(self, critic, real, fake):
-        assert real.labels is not None
-        assert fake.labels is None
-        weights = 1 + 0 * real.labels
-        return LossTerms({"game": (F.softplus(-critic(real).logits) * weights).mean() + F.softplus(critic(fake).logits).mean()})
+    def discriminator(self, turn):
+        assert turn.real.labels is not None
+        assert turn.fake.labels is None
+        weights = 1 + 0 * turn.real.labels
+        return LossTerms(
+            {
+                "game": (F.softplus(-turn.critic(turn.real).logits) * weights).mean()
+                + F.softplus(turn.critic(turn.fake).logits).mean()
+            }
+        )
 
 
 def test_a_loss_that_requires_labelled_data_is_tried_without_drawn_labels(component):

@@ -8,7 +8,7 @@ from torch import nn
 
 from ganforge.core.events import CheckUnavailable, HealthSamples, Stepped
 from ganforge.core.records import DiscriminatorOutput, Samples
-from ganforge.games.two_player import WeightedLoss
+from ganforge.games.game import WeightedLoss
 from ganforge.train.diagnostics import input_gradient
 
 
@@ -50,7 +50,7 @@ def test_norms_are_those_of_all_numbers_together(make_trainer):
 def test_log_odds_are_read_as_defined(make_trainer, logistic):
     trainer = make_trainer(losses=logistic, diagnostics_every=1)
     found = vital(trainer)
-    last = trainer.game.last_outputs
+    last = trainer.game.critic_outputs
     real, fake = last.real_logits.double(), last.fake_logits.double()
     cross_entropy = -(torch.sigmoid(real).log().mean() + (1 - torch.sigmoid(fake)).log().mean())
     assert max(float(real.abs().max()), float(fake.abs().max())) < 4, "none is near what is clamped"

@@ -9,11 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganforge.builtin.games import two_player_spec
 from ganforge.core.contracts import MetricInfo
 from ganforge.core.errors import IncompatiblePartsError, PluginError
+from ganforge.core.params import NoParams
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, sample_caution, sample_count
+
+TWO_PLAYER = two_player_spec(NoParams())
 
 
 class Noise:
@@ -70,7 +74,14 @@ class Plane(torch.nn.Linear):
 
 def observer(dataset) -> Evaluator:
     return Evaluator(
-        dataset=dataset, data=dataset.spec, sampler=Noise(), metrics=(), seed=0, device=torch.device("cpu"), picture_samples=4
+        game=TWO_PLAYER,
+        dataset=dataset,
+        data=dataset.spec,
+        sampler=Noise(),
+        metrics=(),
+        seed=0,
+        device=torch.device("cpu"),
+        picture_samples=4,
     )
 
 
@@ -158,7 +169,15 @@ def test_a_metric_that_fails_is_named_and_an_optional_one_left_out(answer, messa
             ScheduledMetric("failing", Failing(answer), 1, 5, optional=optional, remedy="set optional = true"),
             ScheduledMetric("kinds", Kinds(), 1, 5),
         ]
-        return Evaluator(dataset=Points(), data=Points.spec, sampler=Noise(), metrics=metrics, seed=0, device=torch.device("cpu"))
+        return Evaluator(
+            game=TWO_PLAYER,
+            dataset=Points(),
+            data=Points.spec,
+            sampler=Noise(),
+            metrics=metrics,
+            seed=0,
+            device=torch.device("cpu"),
+        )
 
     with pytest.raises(PluginError, match=messages) as caught:
         made = evaluator(optional=False)

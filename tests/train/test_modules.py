@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganforge.games.two_player import frozen
 from ganforge.train.modules import EMA, copied, evaluating
+from ganforge.train.updates import frozen
 
 
 def test_average_equals_the_hand_computed_one():

@@ -55,6 +55,6 @@ def test_a_short_run_reaches_the_recorded_losses_and_weights(name):
     totals = {key: float(value) for key, value in last.terms.items() if key.endswith("/total")}
     norms = {
         key: float(torch.cat([parameter.detach().double().flatten() for parameter in network.parameters()]).norm())
-        for key, network in {**trainer.networks, "ema": trainer.ema.network}.items()
+        for key, network in {**trainer.networks, "ema": trainer.generator}.items()
     }
     assert totals | norms == pytest.approx(EXPECTED[name], rel=1e-5)

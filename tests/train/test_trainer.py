@@ -10,7 +10,8 @@ import torch
 from ganforge.core.errors import PluginError, RunFolderError
 from ganforge.core.events import Evaluated, Finished, RolledBack, SamplesDrawn, Saved, Started, State, Stepped
 from ganforge.core.params import Schedule
-from ganforge.games.two_player import WeightedLoss
+from ganforge.core.records import Step
+from ganforge.games.game import WeightedLoss
 
 
 def weights(trainer) -> dict[str, torch.Tensor]:
@@ -47,16 +48,18 @@ def test_started_tells_what_the_run_is(make_trainer):
 @pytest.mark.parametrize("k", [1, 3])
 def test_each_turn_leaves_the_other_network_bit_equal(make_trainer, k):
     trainer = make_trainer(k=k)
-    for turn in trainer.game.turns:
-        still = "generator" if turn.name == "discriminator" else "discriminator"
+    for update in trainer.updates:
+        moved = update.player.name
+        still = "generator" if moved == "discriminator" else "discriminator"
         before = {key: value.clone() for key, value in trainer.networks[still].named_parameters()}
         gradients = {key: value.grad for key, value in trainer.networks[still].named_parameters()}
-        moving = {key: value.clone() for key, value in trainer.networks[turn.name].named_parameters()}
-        turn.update(trainer._next_batch(), trainer.objective.weights(0, 20))
+        moving = {key: value.clone() for key, value in trainer.networks[moved].named_parameters()}
+        update.backward(trainer._next_batch(), Step(0, 20))
+        update.step()
         after = dict(trainer.networks[still].named_parameters())
         assert all(torch.equal(before[key], after[key]) for key in before)
         assert all(after[key].grad is gradients[key] for key in before)
-        assert all(not torch.equal(moving[key], value) for key, value in trainer.networks[turn.name].named_parameters())
+        assert all(not torch.equal(moving[key], value) for key, value in trainer.networks[moved].named_parameters())
         assert all(parameter.requires_grad for network in trainer.networks.values() for parameter in network.parameters())
 
 
@@ -72,8 +75,8 @@ def test_a_parameter_frozen_by_its_author_stays_frozen(make_trainer):
 def test_k_discriminator_steps_are_taken(make_trainer):
     trainer = make_trainer(k=3, iterations=4, metric_every=100, picture_every=100)
     trainer.step()
-    steps = {name: turn.optimizer.optimizer for name, turn in zip(("d", "g"), trainer.game.turns, strict=True)}
-    assert {name: int(next(iter(o.state.values()))["step"]) for name, o in steps.items()} == {"d": 3, "g": 1}
+    steps = {role: int(next(iter(one.optimizer.state.values()))["step"]) for role, one in trainer.optimizers.items()}
+    assert steps == {"discriminator": 3, "generator": 1}
 
 
 def test_simultaneous_updates_share_the_point_and_the_draw(make_trainer):
@@ -81,7 +84,7 @@ def test_simultaneous_updates_share_the_point_and_the_draw(make_trainer):
 
     def generator_after(lr: float, updates: str):
         trainer = make_trainer(updates=updates)
-        trainer.game.turns[0].optimizer.optimizer.param_groups[0]["lr"] = lr
+        trainer.optimizers["discriminator"].optimizer.param_groups[0]["lr"] = lr
         torch.manual_seed(0)
         trainer.step()
         return trainer.networks["generator"].layers[0].weight.detach()
@@ -120,13 +123,13 @@ def test_looking_leaves_state_bit_equal(make_trainer):
     trainer = make_trainer()
     trainer.step()
     before = {key: value.clone() for key, value in trainer.state().tensors.items()}
-    trainer.evaluator.measure(trainer.ema.network, trainer.networks["discriminator"], trainer.evaluator.metrics)
+    trainer.evaluator.measure(trainer.generator, trainer.networks["discriminator"], trainer.evaluator.metrics)
     trainer.evaluator.measure(trainer.networks["generator"], trainer.networks["discriminator"], trainer.evaluator.metrics)
     trainer.evaluator.draw_picture(trainer.networks["generator"], trainer.networks["discriminator"])
     assert_equal(dict(trainer.state().tensors), before)
     assert trainer.networks["generator"].training
     assert trainer.networks["generator"].layers[1].training
-    assert not trainer.ema.network.training
+    assert not trainer.generator.training
 
 
 def test_a_discriminator_that_fails_in_eval_mode_costs_the_pictures_field_alone(make_trainer):
@@ -196,7 +199,9 @@ def test_a_state_that_lacks_a_part_is_refused(make_trainer, frozen_copy, lost):
         make_trainer().restore(crippled)
 
 
-@pytest.mark.parametrize("disturbed", ["random/torch", "random/latents", "optimizers/generator/0/exp_avg", "ema/layers.0.weight"])
+@pytest.mark.parametrize(
+    "disturbed", ["random/torch", "random/latents", "optimizers/generator/0/exp_avg", "ema/generator/layers.0.weight"]
+)
 def test_every_stored_part_matters(make_trainer, frozen_copy, disturbed):
     """A part whose loss changes nothing would mean that it is not restored at all."""
     trainer = make_trainer()
@@ -237,11 +242,11 @@ def test_divergence_is_reported_and_nothing_is_saved(make_trainer):
 def test_weights_gone_wrong_without_a_loss_showing_it_are_never_saved(make_trainer):
     trainer = make_trainer(iterations=2, save_every=1)
     with torch.no_grad():
-        trainer.ema.network.layers[0].weight.fill_(math.inf)
+        trainer.generator.layers[0].weight.fill_(math.inf)
     events = list(trainer.run())
     assert not any(isinstance(event, Saved) for event in events)
     assert events[-1].outcome == "diverged"
-    assert "ema/layers.0.weight" in events[-1].reason
+    assert "ema/generator/layers.0.weight" in events[-1].reason
 
 
 def test_schedules_reach_learning_rate_loss_weight_and_average(make_trainer, parts):
@@ -254,14 +259,14 @@ def test_schedules_reach_learning_rate_loss_weight_and_average(make_trainer, par
     )
     rates = [event.rates for event in trainer.run() if isinstance(event, Stepped)]
     assert rates == [{"weight/size": v, "lr/generator": v, "ema_decay": v} for v in (1.0, 0.75, 0.5, 0.25)]
-    assert trainer.game.turns[1].optimizer.optimizer.param_groups[0]["lr"] == 0.25
+    assert trainer.optimizers["generator"].optimizer.param_groups[0]["lr"] == 0.25
 
 
 def test_average_off_is_the_latest_generator(make_trainer):
     trainer = make_trainer(ema_decay=0.0)
     for _ in range(3):
         trainer.step()
-    generator, average = trainer.networks["generator"].state_dict(), trainer.ema.network.state_dict()
+    generator, average = trainer.networks["generator"].state_dict(), trainer.generator.state_dict()
     assert all(torch.equal(average[key], value) for key, value in generator.items())
 
 
@@ -290,10 +295,10 @@ def test_a_rollback_makes_a_diverged_trainer_go_on(make_trainer, frozen_copy):
     list(trainer.start())
     list(trainer.advance())
     with torch.no_grad():
-        trainer.ema.network.layers[0].weight.fill_(math.inf)
+        trainer.generator.layers[0].weight.fill_(math.inf)
     assert trainer.save() is None
     assert trainer.done
-    assert trainer.divergence == "ema/layers.0.weight is not finite at iteration 1"
+    assert trainer.divergence == "ema/generator/layers.0.weight is not finite at iteration 1"
     assert trainer.finish().outcome == "diverged"
 
     assert trainer.roll_back(first) == RolledBack(0, 1)
@@ -311,7 +316,7 @@ def test_a_picture_that_fails_costs_nothing_of_what_was_trained(make_trainer):
         if trainer.iteration == 6:
             raise RuntimeError("no statistics yet")
 
-    trainer.ema.network.register_forward_pre_hook(refuse)
+    trainer.generator.register_forward_pre_hook(refuse)
     events = []
     with pytest.raises(PluginError, match="generator fails: RuntimeError: no statistics yet"):
         for event in trainer.run():

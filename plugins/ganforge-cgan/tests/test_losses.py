@@ -2,7 +2,17 @@ import pytest
 import torch
 from torch.distributions import Categorical
 
-from ganforge.plugin import BuildContext, DataSpec, DiscriminatorOutput, IncompatiblePartsError, LatentSpec, Loss, NoParams, Samples
+from ganforge.plugin import (
+    BuildContext,
+    DataSpec,
+    DiscriminatorOutput,
+    IncompatiblePartsError,
+    LatentSpec,
+    Loss,
+    NoParams,
+    Samples,
+    Turn,
+)
 from ganforge_cgan.losses import AuxiliaryClassifier
 
 CONTEXT = BuildContext(DataSpec((2,), classes=3), LatentSpec(4, classes=3))
@@ -28,8 +38,8 @@ def test_terms_are_the_negative_log_likelihood_of_the_labels():
     heads = {id(real): torch.randn(COUNT, 3), id(fake): torch.randn(COUNT, 3)}
     unlikely = {name: -Categorical(logits=heads[id(one)]).log_prob(one.labels).mean() for name, one in (("r", real), ("f", fake))}
 
-    taught = loss().discriminator(critic(heads), real, fake)
-    made = loss().generator(critic(heads), real, fake)
+    taught = loss().discriminator(Turn(critic(heads), real, fake))
+    made = loss().generator(Turn(critic(heads), real, fake))
 
     assert list(taught) == ["class-real", "class-fake"]
     assert taught.values["class-real"].allclose(unlikely["r"])
@@ -40,8 +50,8 @@ def test_terms_are_the_negative_log_likelihood_of_the_labels():
 
 def test_an_ignorant_classifier_pays_log_k_and_a_certain_one_nothing():
     real = fake = samples()
-    ignorant = loss().generator(critic({id(fake): torch.zeros(COUNT, 3)}), real, fake)
-    certain = loss().generator(critic({id(fake): torch.eye(3)[fake.labels] * 100}), real, fake)
+    ignorant = loss().generator(Turn(critic({id(fake): torch.zeros(COUNT, 3)}), real, fake))
+    certain = loss().generator(Turn(critic({id(fake): torch.eye(3)[fake.labels] * 100}), real, fake))
 
     assert ignorant.total.item() == pytest.approx(torch.tensor(3.0).log().item())
     assert certain.total.item() == pytest.approx(0.0, abs=1e-6)
@@ -55,20 +65,20 @@ def test_it_is_a_loss_of_first_order_that_promises_no_equilibrium():
 
 def test_a_discriminator_without_classifier_is_refused_with_the_key_to_change():
     with pytest.raises(IncompatiblePartsError, match="head 'class'") as raised:
-        loss().generator(lambda asked: DiscriminatorOutput(torch.zeros(len(asked))), samples(), samples())
+        loss().generator(Turn(lambda asked: DiscriminatorOutput(torch.zeros(len(asked))), samples(), samples()))
     assert raised.value.remedy == 'set discriminator.use = "acgan-conv"'
 
 
 def test_a_classifier_of_other_classes_is_refused_with_both_shapes():
     fake = samples()
     with pytest.raises(IncompatiblePartsError, match=r"\(6, 5\), but the data need \(6, 3\)"):
-        loss().generator(critic({id(fake): torch.zeros(COUNT, 5)}), fake, fake)
+        loss().generator(Turn(critic({id(fake): torch.zeros(COUNT, 5)}), fake, fake))
 
 
 def test_samples_without_labels_are_refused():
     fake = Samples(torch.randn(COUNT, 2))
     with pytest.raises(IncompatiblePartsError, match="needs samples with labels, got none"):
-        loss().generator(critic({id(fake): torch.zeros(COUNT, 3)}), fake, fake)
+        loss().generator(Turn(critic({id(fake): torch.zeros(COUNT, 3)}), fake, fake))
 
 
 def test_unlabelled_data_and_samplers_are_refused_before_training():

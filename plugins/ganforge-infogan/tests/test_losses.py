@@ -15,6 +15,7 @@ from ganforge.plugin import (
     LatentSpec,
     Loss,
     Samples,
+    Turn,
 )
 from ganforge_infogan.losses import MutualInformation
 from ganforge_infogan.networks import InfoganDiscriminator, InfoganGenerator
@@ -46,7 +47,7 @@ def critic(head: torch.Tensor):
 def test_both_turns_give_the_negative_log_likelihood_of_the_codes(turn, std):
     drawn, head = codes(), torch.randn(COUNT, 7)
 
-    terms = getattr(loss(continuous_std=std), turn)(critic(head), fakes(drawn), fakes(drawn))
+    terms = getattr(loss(continuous_std=std), turn)(Turn(critic(head), fakes(drawn), fakes(drawn)))
 
     categorical = sum(
         -Categorical(logits=head[:, part]).log_prob(drawn.categorical[:, column]).mean()
@@ -60,7 +61,7 @@ def test_both_turns_give_the_negative_log_likelihood_of_the_codes(turn, std):
 
 
 def test_an_ignorant_reader_pays_the_codes_entropy():
-    terms = loss().generator(critic(torch.zeros(COUNT, 7)), fakes(codes()), fakes(codes()))
+    terms = loss().generator(Turn(critic(torch.zeros(COUNT, 7)), fakes(codes()), fakes(codes())))
     assert terms.values["categorical"].item() == pytest.approx(math.log(2) + math.log(3))
 
 
@@ -69,7 +70,7 @@ def test_a_certain_reader_reaches_the_equilibrium_that_is_drawn():
     hot = [F.one_hot(drawn.categorical[:, column], count) * 100.0 for column, count in enumerate(BOTH.categorical)]
     made = loss(continuous_std=0.5)
 
-    terms = made.discriminator(critic(torch.cat([*hot, drawn.continuous], dim=1)), fakes(drawn), fakes(drawn))
+    terms = made.discriminator(Turn(critic(torch.cat([*hot, drawn.continuous], dim=1)), fakes(drawn), fakes(drawn)))
 
     for name, value in terms.values.items():
         assert value.item() == pytest.approx(made.term_info[f"discriminator/{name}"].equilibrium, abs=1e-6)
@@ -83,7 +84,7 @@ def test_terms_and_readings_exist_only_for_codes_that_exist(latent, names):
     drawn = Codes(torch.zeros(COUNT, len(latent.categorical), dtype=torch.long), torch.zeros(COUNT, latent.continuous))
     head = torch.randn(COUNT, sum(latent.categorical) + latent.continuous)
 
-    terms = made.generator(critic(head), fakes(drawn), fakes(drawn))
+    terms = made.generator(Turn(critic(head), fakes(drawn), fakes(drawn)))
 
     assert list(terms) == names
     assert sorted(made.term_info) == sorted(f"{turn}/{name}" for turn in ("discriminator", "generator") for name in names)
@@ -92,8 +93,8 @@ def test_terms_and_readings_exist_only_for_codes_that_exist(latent, names):
 
 def test_continuous_weight_counts_in_the_total_and_leaves_the_value():
     drawn, head = codes(), torch.randn(COUNT, 7)
-    whole = loss().generator(critic(head), fakes(drawn), fakes(drawn))
-    tenth = loss(continuous_weight=0.1).generator(critic(head), fakes(drawn), fakes(drawn))
+    whole = loss().generator(Turn(critic(head), fakes(drawn), fakes(drawn)))
+    tenth = loss(continuous_weight=0.1).generator(Turn(critic(head), fakes(drawn), fakes(drawn)))
 
     assert tenth.values["continuous"].equal(whole.values["continuous"])
     assert tenth.total.allclose(whole.values["categorical"] + 0.1 * whole.values["continuous"])
@@ -124,18 +125,18 @@ def test_every_parameter_of_the_reader_is_taught_in_the_discriminators_turn_and_
 
 def test_samples_without_codes_are_refused():
     with pytest.raises(IncompatiblePartsError, match="needs samples with codes, got none"):
-        loss().generator(critic(torch.zeros(2, 7)), Samples(torch.zeros(2, 2)), Samples(torch.zeros(2, 2)))
+        loss().generator(Turn(critic(torch.zeros(2, 7)), Samples(torch.zeros(2, 2)), Samples(torch.zeros(2, 2))))
 
 
 def test_a_discriminator_without_reader_is_refused_with_the_key_to_change():
     with pytest.raises(IncompatiblePartsError, match="head 'code'") as raised:
-        loss().generator(lambda samples: DiscriminatorOutput(torch.zeros(len(samples))), fakes(codes()), fakes(codes()))
+        loss().generator(Turn(lambda samples: DiscriminatorOutput(torch.zeros(len(samples))), fakes(codes()), fakes(codes())))
     assert raised.value.remedy == 'set discriminator.use = "infogan-mlp"'
 
 
 def test_a_reader_of_another_width_is_refused_with_both_shapes():
     with pytest.raises(IncompatiblePartsError, match=r"\(6, 5\), but codes need \(6, 7\)"):
-        loss().generator(critic(torch.zeros(COUNT, 5)), fakes(codes()), fakes(codes()))
+        loss().generator(Turn(critic(torch.zeros(COUNT, 5)), fakes(codes()), fakes(codes())))
 
 
 def test_a_sampler_without_codes_is_refused_before_training():

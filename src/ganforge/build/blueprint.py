@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -16,7 +16,8 @@ from ganforge import __version__
 from ganforge.build.compatibility import KnownSpecs, check_compatibility
 from ganforge.build.parts import Part, PartSearch, find_parts
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, Problem, RecipeError, did_you_mean
-from ganforge.recipe.config import SINGLE_KINDS, Recipe
+from ganforge.core.specs import GameSpec
+from ganforge.recipe.config import NETWORK_KINDS, SINGLE_KINDS, Recipe, network_key
 from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.toml_file import step_into
 from ganforge.registry.component import Kind
@@ -33,10 +34,11 @@ class Blueprint:
 
     source: RecipeSource
     recipe: Recipe
+    game: Part
+    spec: GameSpec
     dataset: Part
     sampler: Part
-    generator: Part
-    discriminator: Part
+    networks: Mapping[str, Part]
     losses: tuple[Part, ...]
     metrics: tuple[Part, ...]
     specs: KnownSpecs
@@ -46,28 +48,42 @@ class Blueprint:
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts, in the order of the recipe's schema."""
-        return (self.dataset, self.sampler, self.generator, self.discriminator, *self.losses, *self.metrics)
+        return (self.game, self.dataset, self.sampler, *self.networks.values(), *self.losses, *self.metrics)
 
     @property
     def resolved(self) -> Recipe:
         """The recipe with every default, a name for every metric, and every component by its full id and revision."""
         recipe = self.recipe
         single = {kind.value: _filled(getattr(recipe, kind.value), getattr(self, kind.value)) for kind in SINGLE_KINDS}
+        networks = {role: _filled(table, self.networks[role]) for role, table in recipe.network_tables.items()}
+        single |= {role: networks.pop(role) for role in tuple(networks) if network_key(role) == role}
         losses = [_filled(table, part) for table, part in zip(recipe.loss, self.losses, strict=True)]
         metrics = [
             _filled(table, part).model_copy(update={"name": table.name or part.component.name})
             for table, part in zip(recipe.metric, self.metrics, strict=True)
         ]
-        return recipe.model_copy(update={**single, "loss": tuple(losses), "metric": tuple(metrics)})
+        return recipe.model_copy(update={**single, "networks": networks, "loss": tuple(losses), "metric": tuple(metrics)})
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationParts:
-    """The parts that a run is evaluated with: the data set; the discriminator and each requested metric, or why not available."""
+    """The parts that a run is evaluated with: the data set; the critic and each requested metric, or why not available.
+
+    ``critic`` is ``None`` if the game has none.
+    """
 
     dataset: Part
-    discriminator: Part | GanforgeError
+    game: GameSpec
+    critic: Part | GanforgeError | None
     metrics: tuple[Part | GanforgeError, ...]
+
+
+class SamplingParts(NamedTuple):
+    """The parts that a run is sampled with."""
+
+    game: GameSpec
+    sampler: Part
+    generator: Part
 
 
 def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
@@ -94,14 +110,16 @@ def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
     metrics = found.of(Kind.METRIC)
     keys = {part.key for part in metrics}
     tables = tuple(table for index, table in enumerate(source.recipe.metric) if f"metric[{index}]" in keys)
-    dataset, sampler, generator, discriminator = (found.of(kind)[0] for kind in SINGLE_KINDS)
+    game, dataset, sampler = (found.of(kind)[0] for kind in SINGLE_KINDS)
+    assert found.game is not None  # noqa: S101 - a recipe without problems has a game
     return Blueprint(
         source=source,
         recipe=source.recipe.model_copy(update={"metric": tables}),
+        game=game,
+        spec=found.game,
         dataset=dataset,
         sampler=sampler,
-        generator=generator,
-        discriminator=discriminator,
+        networks={str(part.role): part for part in found.parts if part.role is not None},
         losses=found.of(Kind.LOSS),
         metrics=metrics,
         specs=specs,
@@ -110,17 +128,18 @@ def resolve_recipe(source: RecipeSource, registry: Registry) -> Blueprint:
     )
 
 
-def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> tuple[Part, Part]:
-    """Find sampler and generator; no other table of the recipe matters, such as a loss that is no longer installed."""
-    kinds = (Kind.SAMPLER, Kind.GENERATOR)
-    found = find_parts(source, registry, kinds)
-    sampler, generator = (_available(_part(kind.value, found, source)) for kind in kinds)
-    return sampler, generator
+def resolve_sampling_parts(source: RecipeSource, registry: Registry) -> SamplingParts:
+    """Find game, sampler and generator; no other table of the recipe matters, such as a loss that is no longer installed."""
+    found = find_parts(source, registry, (Kind.GAME, Kind.SAMPLER, *NETWORK_KINDS))
+    _available(_part(Kind.GAME.value, found, source))
+    assert found.game is not None  # noqa: S101 - the part is available
+    sampler, generator = (_available(_part(key, found, source)) for key in (Kind.SAMPLER.value, network_key(found.game.generator)))
+    return SamplingParts(found.game, sampler, generator)
 
 
 def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> EvaluationParts:
     """Find data set, discriminator and metrics; losses are ignored. Only the data set is required."""
-    base = find_parts(source, registry, kinds=SINGLE_KINDS)
+    base = find_parts(source, registry, kinds=(*SINGLE_KINDS, *NETWORK_KINDS))
     dataset = _available(_part(Kind.DATASET.value, base, source, source.problems))
     metrics = find_parts(source, registry, kinds=(Kind.METRIC,))
     known = {problem.message for problem in check_compatibility(source, base, registry)[0]}
@@ -129,12 +148,15 @@ def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> Evalua
         part = _part(f"metric[{index}]", metrics, source, source.problems)
         if not isinstance(part, Part):
             return part
-        whole = PartSearch((*base.parts, part))
+        whole = PartSearch((*base.parts, part), game=base.game)
         new = [problem for problem in check_compatibility(source, whole, registry)[0] if problem.message not in known]
         return IncompatiblePartsError(new[0].message) if new else part
 
-    discriminator = _part(Kind.DISCRIMINATOR.value, base, source, source.problems)
-    return EvaluationParts(dataset, discriminator, tuple(map(metric, range(len(source.tables("metric"))))))
+    _available(_part(Kind.GAME.value, base, source))
+    assert base.game is not None  # noqa: S101 - the part is available
+    role = base.game.critic
+    critic = None if role is None else _part(network_key(role), base, source, source.problems)
+    return EvaluationParts(dataset, base.game, critic, tuple(map(metric, range(len(source.tables("metric"))))))
 
 
 def check_expectations(

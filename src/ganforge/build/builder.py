@@ -37,18 +37,19 @@ from ganforge.core.contracts import (
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Latent, Samples
-from ganforge.core.specs import DataSpec, LatentSpec, Normalization, OwnType
+from ganforge.core.specs import DataSpec, GameSpec, LatentSpec, Normalization, OwnType
 from ganforge.games.checked_calls import describe, draw_latents
-from ganforge.games.two_player import Objective, ScheduledOptimizer, TwoPlayerGame, WeightedLoss, eager
+from ganforge.games.game import Game, GameContext, Objective, WeightedLoss
 from ganforge.recipe.config import NetworkTable, Recipe
 from ganforge.storage import strict_json
 from ganforge.storage.run_folder import cache_folder
 from ganforge.train.batches import Batches, InMemoryBatches, StreamedBatches
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, require_distinct, sample_caution, sample_count
-from ganforge.train.modules import give_sizes
+from ganforge.train.modules import EMA, give_sizes
 from ganforge.train.random_streams import derive, seeded
 from ganforge.train.real_samples import sample_source, training_samples
 from ganforge.train.trainer import TrainConfig, Trainer
+from ganforge.train.updates import ScheduledOptimizer, eager
 
 _log = logging.getLogger(__name__)
 
@@ -121,19 +122,18 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
     sampler = build_sampler(blueprint.sampler, data)
 
     context = BuildContext(data, sampler.spec)
-    with named_parts(blueprint.parts):
-        latents = draw_latents(sampler, 2, torch.Generator().manual_seed(0))
-    generator = _network(blueprint.generator, context, batches, seed, latents, device)
-    discriminator = _network(blueprint.discriminator, context, batches, seed, batches.subsample(2), device)
+    networks = {role: _network(part, blueprint, context, batches, sampler, device) for role, part in blueprint.networks.items()}
     losses = [
-        WeightedLoss(part.component.name, _build(part, context, derive(seed, part.key), Loss), table.weight)
+        WeightedLoss(part.component.name, _build(part, context, derive(seed, part.key), Loss), table.weight, table.every)
         for part, table in zip(blueprint.losses, recipe.loss, strict=True)
     ]
-    objective = Objective(losses)
+    objective = Objective(losses, tuple(blueprint.spec.players) if blueprint.spec.needs_loss else ())
+    game = _game(blueprint, context, networks, objective)
     metrics, unavailable = _metrics(blueprint, context, dataset, folders)
     check_expectations(blueprint, {name for metric in metrics for name in metric.value_info}, unavailable)
     with named_parts(blueprint.parts):
         evaluator = Evaluator(
+            game=blueprint.spec,
             dataset=dataset,
             data=data,
             sampler=sampler,
@@ -143,19 +143,19 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
             picture_samples=recipe.pictures.samples,
             unavailable=unavailable,
         )
-    game = TwoPlayerGame(
-        generator,
-        discriminator,
-        objective,
-        generator_optimizer=_optimizer(generator, recipe.generator),
-        discriminator_optimizer=_optimizer(discriminator, recipe.discriminator),
-        steps=recipe.train.discriminator_steps,
+    tables = recipe.network_tables
+    trained = dict.fromkeys(role for player in game.players for role in player.networks)
+    optimizers = {role: _optimizer(networks[role], tables[role]) for role in trained}
+    return Trainer(
+        config=_train_config(recipe),
+        game=game,
+        optimizers=optimizers,
+        averages={role: _average(blueprint.networks[role], networks[role]) for role in blueprint.spec.all_averaged},
+        batches=batches,
+        sampler=sampler,
+        evaluator=evaluator,
+        device=device,
     )
-    no_copy = f"{blueprint.generator.title} cannot be copied, which its moving average needs"
-    with named_parts(blueprint.parts), plugin_errors(blueprint.generator, no_copy, _NO_COPY):
-        return Trainer(
-            config=_train_config(recipe), game=game, batches=batches, sampler=sampler, evaluator=evaluator, device=device
-        )
 
 
 def load_data(blueprint: Blueprint, *, device: torch.device, folders: Folders) -> tuple[Dataset, Batches, DataSpec]:
@@ -180,10 +180,17 @@ def build_sampler(part: Part, data: DataSpec) -> Sampler:
     return sampler
 
 
-def build_network(part: Part, context: BuildContext, *, seed: int) -> nn.Module:
-    """Build a generator or discriminator, with weights drawn from its own random stream."""
-    network: nn.Module = _build(part, context, derive(seed, "initialisation", part.component.kind), nn.Module)
+def build_network(part: Part, spec: GameSpec, sizes: BuildContext, *, seed: int) -> nn.Module:
+    """Build a network for its role in a game, with weights drawn from its own random stream; ``sizes`` are those of the run."""
+    role = str(part.role)
+    network: nn.Module = _build(part, role_context(spec, role, sizes), derive(seed, "initialisation", role), nn.Module)
     return network
+
+
+def role_context(spec: GameSpec, role: str, sizes: BuildContext) -> BuildContext:
+    """The build context of a network with this role; ``sizes`` are those of the run."""
+    adapt = spec.networks[role].sizes
+    return sizes if adapt is None else adapt(sizes)
 
 
 def build_metric(part: Part, context: MetricContext, *, seed: int, samples: int) -> Metric:
@@ -263,8 +270,8 @@ def _contract_fault(built: object, contract: Any) -> str | None:
         for key, value in getattr(built, name, {}).items():
             if not isinstance(key, str) or not isinstance(value, declared):
                 return f"declares {name}[{key!r}] = {describe(value)}, expected a {declared.__name__}"
-            if declared is TermInfo and not key.startswith(("discriminator/", "generator/")):
-                return f'declares the term {key!r}, expected "discriminator/NAME" or "generator/NAME"'
+            if declared is TermInfo and not callable(getattr(built, key.partition("/")[0], None)):
+                return f'declares the term {key!r}, but has no method for a player of that name: expected "PLAYER/NAME"'
     return None
 
 
@@ -375,21 +382,53 @@ def _standardised(spec: DataSpec, training: Samples) -> DataSpec:
 
 
 def _network(
-    part: Part, context: BuildContext, batches: Batches, seed: int, inputs: Latent | Samples, device: torch.device
+    part: Part, blueprint: Blueprint, sizes: BuildContext, batches: Batches, sampler: Sampler, device: torch.device
 ) -> nn.Module:
-    """A network as training begins with it: lazy modules have their sizes from ``inputs``, and its weights fit the data."""
-    network = build_network(part, context, seed=seed)
-    with _build_errors(part), seeded(derive(seed, "initialisation", "lazy", part.component.kind)):
+    """A network as training begins with it: lazy modules have their sizes from a first use, and its weights fit the data."""
+    seed, role = blueprint.recipe.train.seed, str(part.role)
+    network = build_network(part, blueprint.spec, sizes, seed=seed)
+    with named_parts(blueprint.parts):
+        inputs = example_inputs(blueprint.spec, role, sizes, batches, draw_latents(sampler, 2, torch.Generator().manual_seed(0)))
+    with _build_errors(part), seeded(derive(seed, "initialisation", "lazy", role)):
         give_sizes(network, inputs)
     if isinstance(network, DataDependentInit):
-        with _build_errors(part), seeded(derive(seed, "start", part.component.kind)), torch.no_grad():
-            network.init_from_data(batches.subsample(max(1, _INIT_VALUES // context.data.size)))
+        with _build_errors(part), seeded(derive(seed, "start", role)), torch.no_grad():
+            network.init_from_data(batches.subsample(max(1, _INIT_VALUES // sizes.data.size)))
     if name := next((name for name, weight in network.named_parameters() if weight.requires_grad and weight.is_complex()), None):
         remedy = "keep the real and the imaginary part, with torch.view_as_real"
         raise PluginError(f"{part.title} has the complex weights '{name}', which optimizers cannot train", remedy=remedy)
     with _build_errors(part):
         network.to(device)
     return network
+
+
+def example_inputs(spec: GameSpec, role: str, sizes: BuildContext, batches: Batches, latent: Latent) -> Latent | Samples:
+    """What a network of this role may get: the latents, or as many samples of its own sizes."""
+    if spec.networks[role].kind == "generator":
+        return latent
+    own = role_context(spec, role, sizes).data
+    count = len(latent)
+    if own.shape == sizes.data.shape:
+        return replace(batches.subsample(count), latent=None)
+    return Samples(torch.zeros(count, *own.shape), None, latent)
+
+
+def _game(blueprint: Blueprint, sizes: BuildContext, networks: Mapping[str, nn.Module], objective: Objective) -> Game:
+    part = blueprint.game
+    context = GameContext(blueprint.spec, networks, objective, sizes.data, sizes.latent, blueprint.recipe.train.discriminator_steps)
+    game = _build(part, context, derive(blueprint.recipe.train.seed, part.key), nn.Module)
+    if not isinstance(game, Game):
+        raise PluginError(f"{part.title} is {describe(game)}, not a ganforge.plugin.Game", remedy=part.report_hint)
+    declared = {player.name: player.networks for player in game.players}
+    if declared != dict(blueprint.spec.players):
+        fault = f"has the players {declared}, its spec declares {dict(blueprint.spec.players)}"
+        raise PluginError(f"{part.title} {fault}", remedy=part.report_hint)
+    return game
+
+
+def _average(part: Part, network: nn.Module) -> EMA:
+    with plugin_errors(part, f"{part.title} cannot be copied, which its moving average needs", _NO_COPY):
+        return EMA(network)
 
 
 def _metrics(

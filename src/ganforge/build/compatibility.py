@@ -16,7 +16,7 @@ from ganforge.recipe.reader import RecipeSource
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import FIRST_PARTY, Registry
 
-_HEAD = "head:"
+_HEAD, _OUTPUT = "head:", "output:"
 CAPABILITIES: Mapping[str, str] = {
     "labels": "labelled data and a sampler that draws labels; for a generator, the sampler is enough",
     "labelled-data": "labelled data, whatever the sampler draws",
@@ -27,6 +27,7 @@ CAPABILITIES: Mapping[str, str] = {
     "images": "data of channels, height and width",
     "density": "data whose distribution is known",
     "head:NAME": "a discriminator with this output beside its logits",
+    "output:NAME": "a game with this output",
 }
 """What a component may require, and what provides it."""
 
@@ -48,14 +49,15 @@ def check_compatibility(
     problems += _undrawn_latents(source, found, specs)
     problems += _unsuitable_data(source, found, specs)
     problems += _missing_heads(source, found, specs, registry)
+    problems += _missing_outputs(source, found, registry)
     problems += _conflicting_losses(source, found)
     problems += _conflicting_metric_names(source, found)
     losses = found.of(Kind.LOSS)
     all_losses = losses if len(losses) == len(source.tables("loss")) else ()  # some of them allow no conclusion
-    problems += _only_penalties(source, all_losses)
+    problems += _only_penalties(source, found, all_losses)
     warnings = [
         *_untrained_heads(source, found, all_losses),
-        *_no_adversarial_loss(source, all_losses),
+        *_no_adversarial_loss(source, found, all_losses),
         *_component_warnings(source, found),
     ]
     return problems, warnings, specs
@@ -154,13 +156,26 @@ def _unsuitable_data(source: RecipeSource, found: PartSearch, specs: KnownSpecs)
 def _missing_heads(source: RecipeSource, found: PartSearch, specs: KnownSpecs, registry: Registry) -> Iterator[Problem]:
     """Losses and metrics that read an output that the discriminator does not have."""
     required = sorted({word for part in found.parts for word in part.component.requires if word.startswith(_HEAD)})
-    for discriminator in found.of(Kind.DISCRIMINATOR):
+    discriminator = found.critic
+    if discriminator is not None:
         for head in (word for word in required if word not in discriminator.component.provides):
             providers = [one for one in registry.components(Kind.DISCRIMINATOR) if head in one.provides]
             best = min(providers, key=lambda one: _mismatch(one, specs), default=None)
-            hint = f'set discriminator.use = "{registry.name_of(best)}"' if best else None
+            hint = f'set {discriminator.key}.use = "{registry.name_of(best)}"' if best else None
             message = f"{_need(_requiring(found, head))} a head '{head.removeprefix(_HEAD)}', but {discriminator} has none"
-            yield source.problem("discriminator.use", message, hint)
+            yield source.problem(f"{discriminator.key}.use", message, hint)
+
+
+def _missing_outputs(source: RecipeSource, found: PartSearch, registry: Registry) -> Iterator[Problem]:
+    """Losses that read an output that the game does not have."""
+    given = {f"{_OUTPUT}{name}" for name in found.game.outputs} if found.game is not None else set()
+    for game in found.of(Kind.GAME) if found.game is not None else ():
+        for part in found.parts:
+            for word in sorted(one for one in part.component.requires if one.startswith(_OUTPUT) and one not in given):
+                providers = [one for one in registry.components(Kind.GAME) if word in one.provides]
+                hint = f'set game.use = "{registry.name_of(providers[0])}"' if providers else f"remove {part.key}"
+                message = f"{part} reads the output '{word.removeprefix(_OUTPUT)}', but {game} has none"
+                yield source.problem(f"{part.key}.use", message, hint)
 
 
 def _mismatch(component: Component, specs: KnownSpecs) -> tuple[bool, int]:
@@ -194,33 +209,37 @@ def _conflicting_metric_names(source: RecipeSource, found: PartSearch) -> Iterat
         seen.add(name)
 
 
-def _only_penalties(source: RecipeSource, losses: Sequence[Part]) -> Iterator[Problem]:
+def _only_penalties(source: RecipeSource, found: PartSearch, losses: Sequence[Part]) -> Iterator[Problem]:
+    if not source.tables("loss") and found.game is not None and found.game.needs_loss:
+        yield source.problem("loss", "the recipe has no [[loss]] table", "add [[loss]]")
     if losses and all("penalty" in part.component.tags for part in losses):
         message = f"no loss trains the generator: there is only {_join(map(str, losses))}"
         yield source.problem("loss", message, 'add a [[loss]] with use = "non-saturating" or another adversarial loss')
 
 
-def _no_adversarial_loss(source: RecipeSource, losses: Sequence[Part]) -> Iterator[Problem]:
+def _no_adversarial_loss(source: RecipeSource, found: PartSearch, losses: Sequence[Part]) -> Iterator[Problem]:
     """A warning if no loss compares real with generated samples; only for first-party losses, whose tags are complete."""
     is_tagged = all(part.component.plugin.distribution in FIRST_PARTY for part in losses)
-    if losses and is_tagged and not any("adversarial" in part.component.tags for part in losses):
+    has_critic = found.game is None or found.game.critic is not None
+    if losses and is_tagged and has_critic and not any("adversarial" in part.component.tags for part in losses):
         yield source.problem("loss", "no loss is adversarial: none makes generated samples resemble real ones")
 
 
 def _untrained_heads(source: RecipeSource, found: PartSearch, losses: Sequence[Part]) -> Iterator[Problem]:
     """Heads that no loss reads, whose weights keep their initial values."""
     read = {word for part in losses for word in part.component.requires}
-    for discriminator in found.of(Kind.DISCRIMINATOR) if losses else ():
+    discriminator = found.critic
+    if discriminator is not None and losses:
         for head in discriminator.component.provides:
             if head.startswith(_HEAD) and head not in read:
                 message = f"no loss trains the head '{head.removeprefix(_HEAD)}' of {discriminator}"
-                yield source.problem("discriminator.use", message)
+                yield source.problem(f"{discriminator.key}.use", message)
 
 
 def _component_warnings(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
     for part in found.parts:
         for word in part.component.requires:
-            if word not in CAPABILITIES and not word.startswith(_HEAD):
+            if word not in CAPABILITIES and not word.startswith((_HEAD, _OUTPUT)):
                 yield source.problem(f"{part.key}.use", f"{part} requires '{word}', which this version of ganforge does not know")
         if part.component.deprecated:
             yield source.problem(f"{part.key}.use", f"{part} is deprecated", part.component.deprecated)

@@ -16,7 +16,7 @@ from ganforge.core.contracts import Dataset, Sampler, StreamingDataset
 from ganforge.core.errors import DataError, PartError
 from ganforge.core.records import Latent, LossTerms
 from ganforge.core.specs import DataSpec
-from ganforge.games.checked_calls import Side, draw_latents
+from ganforge.games.checked_calls import draw_latents
 from ganforge.train.modules import evaluating, load_network, network_state
 from ganforge.train.random_streams import seeded
 from ganforge.train.real_samples import held_out_samples, read_samples, sample_source
@@ -29,7 +29,7 @@ _UNSAVED = "which checkpoints and the moving average do not contain"
 _REGISTER = "keep it in a buffer (register_buffer), and draw random numbers with torch's functions"
 
 
-def check_network(key: Side, network: nn.Module, use: Callable[[nn.Module], Tensor]) -> None:
+def check_network(key: str, network: nn.Module, use: Callable[[nn.Module], Tensor]) -> None:
     """Refuse a network whose values depend on more than its inputs, its saved state and torch's global random numbers.
 
     State that makes no difference to them yet, such as a counter, is a warning.
@@ -64,7 +64,7 @@ def check_network(key: Side, network: nn.Module, use: Callable[[nn.Module], Tens
         _log.warning("%s: its network keeps state (%s), %s; %s", key, names, _UNSAVED, remedy)
 
 
-def check_loading(key: Side, used: nn.Module, new: nn.Module, use: Callable[[nn.Module], Tensor]) -> None:
+def check_loading(key: str, used: nn.Module, new: nn.Module, use: Callable[[nn.Module], Tensor]) -> None:
     """Refuse a network that does not take over all that another one of its kind has saved; ``new`` is changed.
 
     Raises:

@@ -13,7 +13,8 @@ from pydantic import JsonValue
 from ganforge.core.errors import GanforgeError, PartError, PluginError, Problem, UsageError, describe_error, isolated
 from ganforge.core.params import NoParams, Params
 from ganforge.core.redaction import HIDDEN
-from ganforge.recipe.config import LIST_KINDS, SINGLE_KINDS
+from ganforge.core.specs import GameSpec
+from ganforge.recipe.config import LIST_KINDS, NETWORK_KINDS, SINGLE_KINDS, GameTable, network_key
 from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.toml_file import Key, format_key
 from ganforge.recipe.toml_writer import without_unset
@@ -26,13 +27,14 @@ from ganforge.registry.registry import Registry
 class Part:
     """One component of a recipe, with its parameters, defaults included; without any if those of the recipe are not ``valid``.
 
-    ``key`` is the recipe's table, such as ``generator`` or ``loss[1]``.
+    ``key`` is the recipe's table, such as ``generator`` or ``loss[1]``, and ``role`` that of a network in the game.
     """
 
     component: Component
     params: Params
     key: str
     valid: bool = True
+    role: str | None = None
 
     @property
     def filled(self) -> dict[str, JsonValue]:
@@ -70,15 +72,25 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartSearch:
-    """The parts found, in the order of the recipe; problems of the recipe; and the keys whose plugin failed, with the failure."""
+    """The parts found, in the order of the recipe; problems of the recipe; and the keys whose plugin failed, with the failure.
+
+    ``game`` is ``None`` if the recipe's game was not found.
+    """
 
     parts: tuple[Part, ...]
     problems: tuple[Problem, ...] = ()
     failures: tuple[tuple[str, PluginError], ...] = ()
+    game: GameSpec | None = None
 
     def of(self, kind: Kind) -> tuple[Part, ...]:
         """The parts of one kind."""
         return tuple(part for part in self.parts if part.component.kind is kind)
+
+    @property
+    def critic(self) -> Part | None:
+        """The game's critic, if it has one and it was found."""
+        role = None if self.game is None else self.game.critic
+        return next((part for part in self.parts if role is not None and part.role == role), None)
 
 
 @contextmanager
@@ -120,31 +132,87 @@ def name_part(error: PartError, parts: Collection[Part], kind: type[GanforgeErro
     return kind(f"{part.title} {fault}", remedy=remedy)
 
 
-def find_parts(source: RecipeSource, registry: Registry, kinds: Collection[Kind] = (*SINGLE_KINDS, *LIST_KINDS)) -> PartSearch:
-    """Find every component of these kinds that the recipe names and validate its parameters, even if a table has other problems."""
+def find_parts(
+    source: RecipeSource, registry: Registry, kinds: Collection[Kind] = (*SINGLE_KINDS, *NETWORK_KINDS, *LIST_KINDS)
+) -> PartSearch:
+    """Find every component of these kinds that the recipe names and validate its parameters, even if a table has other problems.
+
+    The game is always among them, because it decides which networks there are.
+    """
     parts: list[Part] = []
     problems: list[Problem] = []
     failures: list[tuple[str, PluginError]] = []
-    for kind, key, table in _component_tables(source, kinds):
+
+    def find(kind: Kind, key: Key, table: Mapping[str, Any], role: str | None = None) -> None:
         try:
-            part = Part(registry.find(kind, table["use"]), NoParams(), format_key(key), valid=False)
+            part = Part(registry.find(kind, table["use"]), NoParams(), format_key(key), valid=False, role=role)
             parts.append(_with_params(part, key, table.get("params", {}), source, problems))
         except PluginError as failure:
             failures.append((format_key((*key, "use")), failure))
         except UsageError as error:
             problems.append(source.problem((*key, "use"), error.message, error.remedy))
-    return PartSearch(tuple(parts), tuple(problems), tuple(failures))
+
+    def find_all(kind: Kind) -> None:
+        for key, table in _tables(source, kind) if kind in kinds or kind is Kind.GAME else ():
+            find(kind, key, table)
+
+    for kind in SINGLE_KINDS:
+        find_all(kind)
+    game = next((_game_spec(part) for part in parts if part.component.kind is Kind.GAME and part.valid), None)
+    if game is not None and set(NETWORK_KINDS) <= set(kinds):
+        for role, key, table in _network_tables(source, game, problems):
+            find(Kind(game.networks[role].kind), key, table, role)
+    for kind in LIST_KINDS:
+        find_all(kind)
+    return PartSearch(tuple(parts), tuple(problems), tuple(failures), game)
 
 
-def _component_tables(source: RecipeSource, kinds: Collection[Kind]) -> Iterator[tuple[Kind, Key, Mapping[str, Any]]]:
-    """Every table that names a component of these kinds."""
-    for kind in (one for one in (*SINGLE_KINDS, *LIST_KINDS) if one in kinds):
-        tables: list[tuple[Key, object]] = [((kind.value,), source.table.get(kind.value))]
-        if kind in LIST_KINDS:
-            tables = [((kind.value, index), table) for index, table in enumerate(source.tables(kind.value))]
-        for key, table in tables:
-            if isinstance(table, Mapping) and isinstance(use := table.get("use"), str) and 0 < len(use) <= 200:
-                yield kind, key, table
+def _tables(source: RecipeSource, kind: Kind) -> Iterator[tuple[Key, Mapping[str, Any]]]:
+    """Every table that names a component of a kind, networks excepted; the default game if the recipe has none."""
+    tables: list[tuple[Key, Any]] = [((kind.value,), source.table.get(kind.value))]
+    if kind in LIST_KINDS:
+        tables = [((kind.value, index), table) for index, table in enumerate(source.tables(kind.value))]
+    if kind is Kind.GAME and isinstance(given := source.table.get(kind.value, {}), Mapping):
+        tables = [((kind.value,), {"use": GameTable().use, **given})]
+    yield from ((key, table) for key, table in tables if _names_component(table))
+
+
+def _network_tables(source: RecipeSource, game: GameSpec, problems: list[Problem]) -> Iterator[tuple[str, Key, Mapping[str, Any]]]:
+    """The table of each network of the game by its role; missing ones and ones that the game does not have are problems."""
+    named = [kind.value for kind in NETWORK_KINDS if kind.value in source.table]
+    others = source.table.get("networks")
+    given: dict[str, tuple[Key, Any]] = {role: ((role,), source.table[role]) for role in named}
+    if isinstance(others, Mapping):
+        given |= {role: (("networks", role), table) for role, table in others.items()}
+
+    tables = {role: f"[{network_key(role)}]" for role in game.networks}
+    for role, (key, _) in given.items():
+        if role not in game.networks:
+            hint = f"its tables are {', '.join(tables.values())}"
+            problems.append(source.problem(key, f"the game has no network '{role}'", hint))
+    for role, name in tables.items():
+        if role not in given:
+            problems.append(source.problem(network_key(role), f"the recipe has no {name} table", f"add {name}"))
+        elif _names_component(given[role][1]):
+            yield role, *given[role]
+
+
+def _names_component(table: object) -> bool:
+    return isinstance(table, Mapping) and isinstance(use := table.get("use"), str) and 0 < len(use) <= 200
+
+
+def _game_spec(part: Part) -> GameSpec:
+    """What a game consists of.
+
+    Raises:
+        PluginError: its plugin declares no spec, or one that is not a GameSpec.
+    """
+    function = part.component.load_spec()
+    with plugin_errors(part, f"{part}: its spec function failed"):
+        spec = None if function is None else function(part.params)
+    if not isinstance(spec, GameSpec):
+        raise PluginError(f"{part} has no spec that gives a GameSpec", remedy=part.report_hint)
+    return spec
 
 
 def _with_params(part: Part, key: Key, table: object, source: RecipeSource, problems: list[Problem]) -> Part:

@@ -30,6 +30,18 @@ _IMAGES = frozenset({"images", "labels"})
 
 
 @hookimpl
+def ganforge_register_games(register: Registrar) -> None:
+    """The original game."""
+    register(
+        "two-player",
+        "ganforge.games.two_player:TwoPlayerGame",
+        spec="ganforge.builtin.games:two_player_spec",
+        summary="A discriminator against a generator (Goodfellow et al., 2014).",
+        references=(_GOODFELLOW_2014,),
+    )
+
+
+@hookimpl
 def ganforge_register_losses(register: Registrar) -> None:
     """Six adversarial losses and three gradient penalties."""
     add = _adder(register, _LOSSES, None, tags=frozenset({"adversarial"}))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ganforge.plugin import BuildContext, Critic, Divergence, Loss, LossTerms, NoParams, Params, Samples, TermInfo
+from ganforge.plugin import BuildContext, Critic, Divergence, Loss, LossTerms, NoParams, Params, Samples, TermInfo, Turn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,13 +70,13 @@ class FunctionLoss:
     logits_are_log_odds: bool = False
     second_order: bool = False
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
+    def discriminator(self, turn: Turn) -> LossTerms:
         """The discriminator's terms."""
-        return LossTerms(self.discriminator_terms(critic, real, fake))
+        return LossTerms(self.discriminator_terms(turn.critic, turn.real, turn.fake))
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
+    def generator(self, turn: Turn) -> LossTerms:
         """The generator's terms."""
-        return LossTerms(self.generator_terms(critic, real, fake))
+        return LossTerms(self.generator_terms(turn.critic, turn.real, turn.fake))
 
 
 def build_minimax(_params: NoParams, _context: BuildContext) -> Loss:

@@ -144,8 +144,8 @@ def _read_data(source: RecipeSource, blueprint: Blueprint) -> KnownSpecs:
     device = choose_device("cpu")
     dataset, _, data = load_data(blueprint, device=device, folders=component_folders(RunPlan(source, blueprint)))
     latent = build_sampler(blueprint.sampler, data).spec
-    for part in (blueprint.generator, blueprint.discriminator):
-        build_network(part, BuildContext(data, latent), seed=0)
+    for part in blueprint.networks.values():
+        build_network(part, blueprint.spec, BuildContext(data, latent), seed=0)
     if isinstance(dataset, StreamingDataset):
         console.note("the data are streamed: only what a run reads before training was read")
     return KnownSpecs(data, latent)

@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from ganforge.core.errors import PluginError, describe_error
-from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LossTerms, Samples
+from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-Critic = Callable[[Samples], DiscriminatorOutput]
-"""The discriminator as a loss sees it: samples in, output out. A second call with the same samples returns the cached output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +227,14 @@ class DataDependentInit(Protocol):
 
 @runtime_checkable
 class Loss(Protocol):
-    """Pure arithmetic on discriminator outputs; it never calls backward, steps an optimizer, or changes a module's mode.
+    """Pure arithmetic on network outputs; it never calls backward, steps an optimizer, or changes a module's mode.
 
-    A penalty is a loss that returns no terms (``LossTerms({})``) for one of the two players. The losses of a recipe add up.
+    It has a method for each player whose objective it is part of, named as the player, from a :class:`Turn` to :class:`LossTerms`::
+
+        def discriminator(self, turn: Turn) -> LossTerms: ...  # turn.fake.values carries no graph to the generator
+        def generator(self, turn: Turn) -> LossTerms: ...  # turn.fake.values carries the graph to the generator
+
+    The losses of a recipe add up. A penalty is a loss with terms for one player only.
 
     Attributes:
         term_info: the meaning of each term, by names such as ``"discriminator/real"`` or ``"generator/adversarial"``.
@@ -242,12 +244,6 @@ class Loss(Protocol):
 
     term_info: Mapping[str, TermInfo]
     second_order: bool
-
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
-        """The discriminator's loss; ``fake.values`` carries no graph to the generator."""
-
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
-        """The generator's loss; ``fake.values`` carries the graph to the generator."""
 
 
 @runtime_checkable

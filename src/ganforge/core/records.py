@@ -128,6 +128,42 @@ class DiscriminatorOutput:
     features: Tensor | None = None
 
 
+Critic = Callable[[Samples], DiscriminatorOutput]
+"""The discriminator as a loss sees it: samples in, output out. A second call with the same samples returns the cached output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where training stands: the number of iterations done before this one, and how many there are in all."""
+
+    iteration: int
+    iterations: int
+
+    @property
+    def progress(self) -> float:
+        """The share of the training that is done, from 0 to below 1."""
+        return self.iteration / self.iterations
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a loss reads in one player's turn.
+
+    Attributes:
+        critic: the discriminator; losses of one turn share its outputs.
+        real: a batch of real samples.
+        fake: as many generated samples; in the turn of the player that generates them, with a graph to its weights.
+        outputs: further outputs of the game by name, such as ``posterior``; a loss requires each as ``output:NAME``.
+        step: where training stands.
+    """
+
+    critic: Critic
+    real: Samples
+    fake: Samples
+    outputs: Mapping[str, Tensor] = field(default_factory=dict)
+    step: Step = Step(0, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class LossTerms:
     """Named scalar parts of an objective, each with its weight.

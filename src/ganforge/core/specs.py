@@ -1,8 +1,9 @@
-"""Specs of data and latents: shapes and other facts that data set and sampler declare for all components. Does not import torch."""
+"""Specs of data, latents and games: what data set, sampler and game declare for all components. Does not import torch."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ from ganforge.core.errors import IncompatiblePartsError, UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ganforge.core.contracts import BuildContext
     from ganforge.core.records import Latent
 
 
@@ -212,3 +214,50 @@ class LatentSpec:
             for column, count in enumerate(self.categorical)
         ]
         return torch.cat([latent.noise, *hot, latent.codes.continuous], dim=1)  # (n, z + Σ one-hot + c)
+
+
+NetworkKind = Literal["generator", "discriminator", "encoder"]
+"""The kinds of components that are networks."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRole:
+    """One network of a game.
+
+    Attributes:
+        kind: the kind of component that can fill the role.
+        sizes: the build context of the network, from that of the run: for a discriminator of latents, their width as data shape,
+            or the output shape of an encoder. Without it, networks get the run's context.
+    """
+
+    kind: NetworkKind
+    sizes: Callable[[BuildContext], BuildContext] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GameSpec:
+    """What a game consists of, so that recipes can be checked without building it.
+
+    Attributes:
+        networks: the networks by role, which names their table in the recipe.
+        players: the networks that each player trains, by the player's name.
+        generator: role of the network that makes samples from latents.
+        critic: role of the network that tells real from generated samples, or ``None`` if there is none; health checks of the
+            critic and the decision field of pictures are then left out.
+        averaged: roles of the networks of which a moving average is kept, besides ``generator``.
+        outputs: names of what losses can read in ``Turn.outputs``.
+        needs_loss: whether each player needs a ``[[loss]]``; otherwise the game has terms of its own.
+    """
+
+    networks: Mapping[str, NetworkRole]
+    players: Mapping[str, tuple[str, ...]]
+    generator: str = "generator"
+    critic: str | None = None
+    averaged: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    needs_loss: bool = True
+
+    @property
+    def all_averaged(self) -> tuple[str, ...]:
+        """The networks of which a moving average is kept."""
+        return (self.generator, *(role for role in self.averaged if role != self.generator))

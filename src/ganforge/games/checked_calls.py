@@ -6,17 +6,15 @@ The checks cost microseconds and never wait for an accelerator. Each raises a :c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Critic, Discriminator, Generator, Loss, Sampler
+from ganforge.core.contracts import Discriminator, Generator, Loss, Sampler
 from ganforge.core.errors import PartError, part_errors
-from ganforge.core.records import Codes, DiscriminatorOutput, Latent, LossTerms, Samples
+from ganforge.core.records import Codes, DiscriminatorOutput, Latent, LossTerms, Samples, Turn
 from ganforge.core.specs import LatentSpec
-
-Side = Literal["discriminator", "generator"]
 
 
 def draw_latents(sampler: Sampler, count: int, generator: torch.Generator) -> Latent:
@@ -28,67 +26,73 @@ def draw_latents(sampler: Sampler, count: int, generator: torch.Generator) -> La
     return latent
 
 
-def generate(generator: Generator, latent: Latent, shape: tuple[int, ...]) -> Samples:
-    """Generated samples: the generator's values ``(n, *shape)`` with the labels and latent they were generated from."""
-    with part_errors("generator"):
+def generate(generator: Generator, latent: Latent, shape: tuple[int, ...], key: str = "generator") -> Samples:
+    """Generated samples: the generator's values ``(n, *shape)`` with the labels and latent they were generated from.
+
+    ``key`` is the network's table in the recipe.
+    """
+    with part_errors(key):
         values: Any = generator(latent)
         mode = "" if getattr(generator, "training", True) else " in eval mode"
         expected = (len(latent), *shape)
         if not isinstance(values, Tensor) or tuple(values.shape) != expected:
-            remedy = f"change generator.params, or use a generator for samples of shape {shape}"
+            remedy = f"change {key}.params, or use a generator for samples of shape {shape}"
             fault = f"returns {describe(values)} for {len(latent)} latents{mode}, expected {expected}"
-            raise PartError("generator", fault, remedy=remedy)
+            raise PartError(key, fault, remedy=remedy)
         if values.dtype != torch.float32:
-            raise PartError("generator", f"returns {values.dtype} values{mode}, expected torch.float32")
+            raise PartError(key, f"returns {values.dtype} values{mode}, expected torch.float32")
         if values.device != latent.noise.device:
-            raise PartError("generator", f"returns values on {values.device} for latents on {latent.noise.device}")
+            raise PartError(key, f"returns values on {values.device} for latents on {latent.noise.device}")
         if torch.is_grad_enabled() and not values.requires_grad:
-            raise PartError("generator", "returns values that are detached from its weights, so no loss can train it")
+            raise PartError(key, "returns values that are detached from its weights, so no loss can train it")
     return Samples(values, latent.labels, latent)
 
 
-def discriminate(discriminator: Discriminator, samples: Samples) -> DiscriminatorOutput:
+def discriminate(discriminator: Discriminator, samples: Samples, key: str = "discriminator") -> DiscriminatorOutput:
     """The discriminator's output: logits ``(n,)``, heads and features of n rows."""
-    with part_errors("discriminator"):
+    with part_errors(key):
         output: Any = discriminator(samples)
         count = len(samples)
         expected = f"for {count} samples, expected a DiscriminatorOutput with logits ({count},)"
         if not isinstance(output, DiscriminatorOutput):
-            raise PartError("discriminator", f"returns {describe(output)} {expected}")
+            raise PartError(key, f"returns {describe(output)} {expected}")
         logits: Any = output.logits
         heads: Any = output.heads
         if not isinstance(logits, Tensor) or tuple(logits.shape) != (count,) or not logits.is_floating_point():
-            raise PartError("discriminator", f"returns logits {describe(logits)} {expected}")
+            raise PartError(key, f"returns logits {describe(logits)} {expected}")
         if not isinstance(heads, Mapping):
-            raise PartError("discriminator", f"returns {describe(heads)} as heads, expected a mapping from names to tensors")
+            raise PartError(key, f"returns {describe(heads)} as heads, expected a mapping from names to tensors")
         others: dict[str, Any] = {f"the head '{name}'": value for name, value in heads.items()}
         if output.features is not None:
             others["features"] = output.features
         for name, value in others.items():
             if not isinstance(value, Tensor) or value.shape[:1] != (count,):
-                raise PartError("discriminator", f"returns {name} as {describe(value)} for {count} samples, expected ({count}, …)")
+                raise PartError(key, f"returns {name} as {describe(value)} for {count} samples, expected ({count}, …)")
         if samples.values.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
-            raise PartError("discriminator", "returns logits that are detached from its input, so no loss can train the generator")
+            raise PartError(key, "returns logits that are detached from its input, so no loss can train the generator")
     return output
 
 
-def loss_terms(loss: Loss, key: str, side: Side, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
-    """A loss's terms for one network: scalars by name. ``key`` is its table in the recipe, such as ``loss[0]``."""
+def loss_terms(loss: Loss, key: str, player: str, turn: Turn) -> LossTerms:
+    """A loss's terms for one player: scalars by name. ``key`` is its table in the recipe, such as ``loss[0]``."""
+    method = getattr(loss, player, None)
+    if method is None:
+        return LossTerms({})
     with part_errors(key):
-        terms: Any = (loss.discriminator if side == "discriminator" else loss.generator)(critic, real, fake)
+        terms: Any = method(turn)
         if not isinstance(terms, LossTerms):
             raise PartError(key, f"returns {describe(terms)}, expected LossTerms")
         values: Mapping[Any, Any] = terms.values
         for name, value in values.items():
             if not isinstance(name, str):
-                raise PartError(key, f"returns a {side} term named {name!r}, expected a string")
+                raise PartError(key, f"returns a {player} term named {name!r}, expected a string")
             if not isinstance(value, Tensor) or value.shape or not value.is_floating_point():
-                fault = f"returns the {side} term '{name}' as {describe(value)}, expected a scalar tensor, of shape ()"
+                fault = f"returns the {player} term '{name}' as {describe(value)}, expected a scalar tensor, of shape ()"
                 raise PartError(key, fault)
         weights: Mapping[Any, Any] = terms.weights
         for name, weight in weights.items():
             if not isinstance(weight, int | float | Tensor):
-                raise PartError(key, f"gives the {side} term '{name}' the weight {weight!r}, expected a number")
+                raise PartError(key, f"gives the {player} term '{name}' the weight {weight!r}, expected a number")
     return terms
 
 

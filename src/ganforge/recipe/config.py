@@ -32,10 +32,17 @@ Decay = Annotated[Scalar, AfterValidator(partial(_within, limit=1)), Field(json_
 """A number from 0 to below 1, or its schedule."""
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
-SINGLE_KINDS = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)
+SINGLE_KINDS = (Kind.GAME, Kind.DATASET, Kind.SAMPLER)
 """Kinds of which a recipe names exactly one component."""
+NETWORK_KINDS = (Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.ENCODER)
+"""Kinds of networks. A network's role in the game names its table: ``[generator]``, or ``[networks.generator_ab]``."""
 LIST_KINDS = (Kind.LOSS, Kind.METRIC)
 """Kinds of which a recipe holds a list."""
+
+
+def network_key(role: str) -> str:
+    """The recipe's table of a network."""
+    return role if role in tuple(NETWORK_KINDS) else f"networks.{role}"
 
 
 class Train(Params):
@@ -138,8 +145,15 @@ OptimizerTable = Annotated[
 ]
 
 
+class GameTable(ComponentTable):
+    """The game: which networks there are, and from which losses they learn."""
+
+    use: Annotated[str, Field(min_length=1, max_length=200)] = "two-player"
+    """Name of the game."""
+
+
 class NetworkTable(ComponentTable):
-    """A generator or discriminator, with its optimizer."""
+    """A network, with its optimizer."""
 
     optimizer: OptimizerTable = Field(default_factory=AdamTable)
     """Optimizer of the weights."""
@@ -156,6 +170,8 @@ class LossTable(ComponentTable):
 
     weight: Scalar = 1.0
     """Weight of its terms."""
+    every: int = Field(1, ge=1)
+    """Computed in every n-th iteration only, with n times its weight (lazy regularisation, Karras et al. 2020)."""
 
 
 class MetricTable(ComponentTable):
@@ -250,12 +266,16 @@ class Recipe(Params):
     description: str | None = None
     """Longer description, as Markdown."""
     train: Train
+    game: GameTable = Field(default_factory=GameTable)
     dataset: DatasetTable
     sampler: ComponentTable
     """The latents."""
-    generator: NetworkTable
-    discriminator: NetworkTable
-    loss: tuple[LossTable, ...] = Field(min_length=1)
+    generator: NetworkTable | None = None
+    discriminator: NetworkTable | None = None
+    encoder: NetworkTable | None = None
+    networks: dict[str, NetworkTable] = Field(default_factory=dict)
+    """Networks with other roles in the game, by role."""
+    loss: tuple[LossTable, ...] = ()
     """The losses, whose weighted sum is the objective."""
     metric: tuple[MetricTable, ...] = ()
     """The metrics."""
@@ -268,6 +288,12 @@ class Recipe(Params):
     requires: Requires = Field(default_factory=Requires)
 
     @property
+    def network_tables(self) -> dict[str, NetworkTable]:
+        """The tables of all networks by their role."""
+        named = {kind.value: getattr(self, kind.value) for kind in NETWORK_KINDS}
+        return {role: table for role, table in {**named, **self.networks}.items() if table is not None}
+
+    @property
     def frozen(self) -> tuple[str, ...]:
         """The networks whose learning rate is 0 throughout."""
-        return tuple(name for name in ("generator", "discriminator") if getattr(self, name).is_frozen)
+        return tuple(role for role, table in self.network_tables.items() if table.is_frozen)

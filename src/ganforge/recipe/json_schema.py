@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from pydantic.errors import PydanticUserError
 
 from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
-from ganforge.recipe.config import Recipe
+from ganforge.core.specs import GameSpec
+from ganforge.recipe.config import NETWORK_KINDS, GameTable, Recipe, network_key
 from ganforge.recipe.toml_file import load_toml
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
@@ -51,17 +52,46 @@ def build_schema(registry: Registry) -> tuple[Schema, tuple[str, ...]]:
     warnings: list[str] = []
     whole = export_schema(Recipe)
     tables = whole["properties"]
-    for kind in Kind:
-        choices = [_choice(component, registry, warnings) for component in registry.components(kind)]
+    choices_of = {kind: [_choice(component, registry, warnings) for component in registry.components(kind)] for kind in Kind}
+    for kind, choices in choices_of.items():
+        if not choices:  # taplo rejects an empty enum
+            continue
         table = tables[kind.value]
         if table.get("type") == "array":
             table["items"] = _with_components(table["items"], choices)
         else:
             tables[kind.value] = _with_components(table, choices)
+    networks = [choice for kind in NETWORK_KINDS for choice in choices_of[kind]]
+    tables["networks"]["additionalProperties"] = _with_components(tables["networks"]["additionalProperties"], networks)
     extends = {"type": "string", "minLength": 1, "description": "A recipe in this folder or below it that this one is based on."}
     whole["properties"] = {"extends": extends, **tables}
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "ganforge recipe"}
-    return {**head, **_allow_extends(whole)}, tuple(warnings)
+    schema = _allow_extends(whole)
+    schema["else"]["allOf"] = [*schema["else"].get("allOf", ()), *_tables_of_games(registry)]
+    return {**head, **schema}, tuple(warnings)
+
+
+def _tables_of_games(registry: Registry) -> Iterator[Schema]:
+    """For each game, the tables that a complete recipe needs; the default game is that of a recipe without ``[game]``."""
+    for component in registry.components(Kind.GAME):
+        function = component.load_spec()
+        try:
+            spec = function and function(component.load_params()())
+        except Exception:  # noqa: BLE001, S112 - a game whose params have no defaults, or a plugin's error, which `check` reports
+            continue
+        if not isinstance(spec, GameSpec):
+            continue
+        named = [role for role in spec.networks if network_key(role) == role]
+        others = [role for role in spec.networks if role not in named]
+        needs: Schema = _required([*named, *(["networks"] if others else []), *(["loss"] if spec.needs_loss else [])])
+        fields: Schema = {"networks": {**_OPEN, "required": others}} if others else {}
+        fields |= {"loss": {"minItems": 1}} if spec.needs_loss else {}
+        names = dict.fromkeys((registry.name_of(component), component.id))
+        names |= dict.fromkeys(f"{name}@{component.revision}" for name in tuple(names))
+        condition: Schema = {**_OPEN, "properties": {"game": _has_tag("use", list(names))}, "required": ["game"]}
+        if GameTable().use in names:
+            condition = {"anyOf": [condition, _is_missing("game"), {**_OPEN, "properties": {"game": _is_missing("use")}}]}
+        yield {"if": condition, "then": {**_OPEN, **needs, "properties": fields}}
 
 
 def outdated_reason(schema: Path, registry: Registry) -> str | None:

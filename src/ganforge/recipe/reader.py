@@ -12,7 +12,7 @@ from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError, UsageError, did_you_mean
 from ganforge.core.params import Params, Schedule
-from ganforge.recipe.config import Recipe
+from ganforge.recipe.config import Recipe, network_key
 from ganforge.recipe.layers import Place, apply_overrides, load_chain
 from ganforge.recipe.toml_file import Key, format_key, parse_key, resolve_indices, step_into
 from ganforge.recipe.validation import ValidationIssue, other_word, validate
@@ -128,8 +128,8 @@ def _overflowing_schedules(recipe: Recipe) -> Iterator[ValidationIssue]:
     """Schedules whose factor overflows within the run."""
     iterations = recipe.train.iterations
     scalars: list[tuple[Key, object]] = [(("train", "ema_decay"), recipe.train.ema_decay)]
-    for name, network in (("generator", recipe.generator), ("discriminator", recipe.discriminator)):
-        scalars += [((name, "optimizer", key), value) for key, value in network.optimizer]
+    for role, network in recipe.network_tables.items():
+        scalars += [((*parse_key(network_key(role)), "optimizer", key), value) for key, value in network.optimizer]
     scalars += [(("loss", index, "weight"), table.weight) for index, table in enumerate(recipe.loss)]
     for key, schedule in ((key, value) for key, value in scalars if isinstance(value, Schedule)):
         try:

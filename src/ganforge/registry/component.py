@@ -59,10 +59,12 @@ class Kind(StrEnum):
 
     GENERATOR = "generator"
     DISCRIMINATOR = "discriminator"
+    ENCODER = "encoder"
     LOSS = "loss"
     SAMPLER = "sampler"
     DATASET = "dataset"
     METRIC = "metric"
+    GAME = "game"
 
     @property
     def plural(self) -> str:
@@ -128,9 +130,9 @@ class Component:
             ``labelled-data`` (whatever the sampler draws), ``categorical-codes``, ``continuous-codes``, ``codes``, ``points``,
             ``images``, ``density``, or a head of the discriminator as ``head:NAME``.
         provides: capabilities that this component adds, such as ``head:code``.
-        spec: datasets and samplers: ``"module:attribute"`` of a torch-free function giving the spec from the params
-            (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``), to check recipes without torch; it may be a method of
-            the params model, as ``"module:Model.method"``.
+        spec: data sets, samplers and games: ``"module:attribute"`` of a torch-free function giving the spec from the params
+            (``params -> DataSpec``; ``(params, DataSpec) -> LatentSpec``; ``params -> GameSpec``), to check recipes without torch;
+            it may be a method of the params model, as ``"module:Model.method"``. Games must have one.
         checksums: data sets with published files: ``"module:attribute"`` of a mapping from file names to checksums, or the mapping
             itself, for ``lock.json``.
         needs: what must be installed: modules such as ``sklearn``, distributions such as ``scikit-learn>=1.5``, or extras such as

@@ -128,8 +128,13 @@ def ganforge_register_discriminators(register: Registrar) -> None:
 
 
 @hookspec
+def ganforge_register_encoders(register: Registrar) -> None:
+    """Register networks that map samples to tensors of the shape that a game wants, such as the posterior of a VAE."""
+
+
+@hookspec
 def ganforge_register_losses(register: Registrar) -> None:
-    """Register losses; one component has the terms of both players. Declare heads that it reads: ``requires=("head:code",)``."""
+    """Register losses; one component has the terms of all players. Declare what it reads: ``requires=("head:code",)``."""
 
 
 @hookspec
@@ -145,3 +150,8 @@ def ganforge_register_datasets(register: Registrar) -> None:
 @hookspec
 def ganforge_register_metrics(register: Registrar) -> None:
     """Register metrics."""
+
+
+@hookspec
+def ganforge_register_games(register: Registrar) -> None:
+    """Register games: which networks there are, and who trains them; ``spec=`` is required."""

@@ -182,8 +182,8 @@ class _Session:
         self.seed = self.recipe.train.seed if request.seed is None else request.seed
 
         iteration, state, skipped = checkpoints.load_newest(folder)
-        device, name = choose_device(request.device), "ema" if request.weights == "ema" else "generator"
-        self.generator = load_weights(folder.path, iteration, state.tensors, name=name, device=str(device))
+        device, raw = choose_device(request.device), request.weights == "raw"
+        self.generator = load_weights(folder.path, iteration, state.tensors, raw=raw, device=str(device))
         tables = toml_value([table for _, table in self.wanted])
         with explain_missing_plugins(folder.path):
             self.parts = resolve_evaluation_parts(read_recipe(folder.resolved, (f"metric={tables}",)), load_plugins())
@@ -200,16 +200,17 @@ class _Session:
         changes = (f"the data differ from those that the run was trained on: {change}" for change in data.changes)
         self.remarks = [*skipped, *changes]
 
-        self.discriminator = None
-        if isinstance(self.parts.discriminator, Part):
-            self.discriminator = build_network(self.parts.discriminator, sizes, seed=0)
-            load_network("discriminator", self.discriminator, state.tensors)
-            self.discriminator.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-        else:
-            self.remarks.append(f"measured without the discriminator: {_without_recipe_keys(self.parts.discriminator)}")
-        self.networks = (*self.generator.parts, *([self.parts.discriminator] if isinstance(self.parts.discriminator, Part) else ()))
+        self.critic, critic = None, self.parts.critic
+        if isinstance(critic, Part):
+            self.critic = build_network(critic, self.parts.game, sizes, seed=0)
+            load_network(str(critic.role), self.critic, state.tensors)
+            self.critic.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        elif critic is not None:
+            self.remarks.append(f"measured without the {self.parts.game.critic}: {_without_recipe_keys(critic)}")
+        self.networks = (*self.generator.parts, *([critic] if isinstance(critic, Part) else ()))
         with named_parts(self.networks):
             self.evaluator = Evaluator(
+                game=self.parts.game,
                 dataset=data.dataset,
                 data=self.generator.data,
                 sampler=self.generator.sampler,
@@ -233,7 +234,7 @@ class _Session:
             self.remarks.append(f"{name} is unreliable: {caution}")
         scheduled = ScheduledMetric(name, metric, 1, samples, remedy=part.report_hint, caution=caution)
         with named_parts(self.networks):
-            found, _ = self.evaluator.measure(self.generator.network, self.discriminator, [scheduled])
+            found, _ = self.evaluator.measure(self.generator.network, self.critic, [scheduled])
         floors = self._floors(scheduled, part) if self.request.floor else {}
         values = {
             key: EvaluatedValue(name, value, samples, info, info.floor_at(samples), floors.get(key))

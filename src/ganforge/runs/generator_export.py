@@ -20,11 +20,13 @@ from ganforge import __version__
 from ganforge.core.errors import GanforgeError, PluginError, UsageError, describe_error, isolated
 from ganforge.core.records import Codes, Latent
 from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.recipe.config import network_key
 from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, write_bundle
 from ganforge.runs.sample_files import check_paths, default_path
 from ganforge.storage import atomic_files, strict_json
 from ganforge.train.modules import network_state
 from ganforge.train.random_streams import stream
+from ganforge.train.trainer import EMA
 
 Program = Callable[[Mapping[str, Tensor]], Tensor]
 """An exported generator read back: named tensors → values in the data's own units."""
@@ -143,6 +145,7 @@ def _metadata(generator: LoadedGenerator) -> Mapping[str, Any]:
     inputs = {name: describe(tensor) for name, tensor in named_tensors(latent, generator.latent).items()}
     if "labels" in inputs:
         inputs["labels"]["classes"] = list(generator.labels)
+    keys = ("game", network_key(generator.role), "sampler")
     own = {"range": data.own_range, "rounds_to": data.own_type} if data.own_range else {}
     return {
         "run": folder.resolve().name,
@@ -151,7 +154,7 @@ def _metadata(generator: LoadedGenerator) -> Mapping[str, Any]:
         "output": {"name": "values", **describe(generator.generate(latent).values), "units": "the data's own", **own},
         "data": asdict(generator.data),
         "latent": asdict(generator.latent),
-        "components": [one.model_dump(mode="json") for one in locked_components(folder) if one.key in ("generator", "sampler")],
+        "components": [one.model_dump(mode="json") for one in locked_components(folder) if one.key in keys],
         "recipe": tomllib.loads((folder / "resolved.toml").read_text(encoding="utf-8")),
         "ganforge": __version__,
         "torch": torch.__version__,
@@ -219,7 +222,7 @@ def _read_program(path: Path) -> Program:
 
 
 def _write_weights(generator: LoadedGenerator, metadata: Mapping[str, Any], path: Path) -> None:
-    write_bundle(generator.path, path, (generator.iteration, network_state("ema", generator.network)))
+    write_bundle(generator.path, path, (generator.iteration, network_state(f"{EMA}/{generator.role}", generator.network)))
     atomic_files.write_json(path / METADATA, metadata)
 
 

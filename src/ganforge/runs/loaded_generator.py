@@ -20,6 +20,7 @@ from ganforge.core.errors import PartError, RunFolderError, UsageError, describe
 from ganforge.core.records import Latent, Samples
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.games.checked_calls import draw_latents, latent_fault
+from ganforge.recipe.config import network_key
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.latent_grids import finite_number, with_code, with_label
@@ -30,6 +31,7 @@ from ganforge.storage.run_folder import RunFolder, data_folders
 from ganforge.train.evaluator import draw_samples
 from ganforge.train.modules import load_network
 from ganforge.train.random_streams import derive, seeded, stream
+from ganforge.train.trainer import EMA
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +59,7 @@ class LoadedGenerator:
     latent: LatentSpec
     iteration: int  # iterations it was trained for
     path: Path  # the folder that it came from
+    role: str  # the network's role in the game
     parts: tuple[Part, ...] = ()  # sampler and generator, to name them in errors
 
     def __repr__(self) -> str:
@@ -82,7 +85,7 @@ class LoadedGenerator:
         whole = latent[torch.arange(_blocks(count) * _BLOCK) % count]  # a batch of another size would round differently
         blocks = [whole[at : at + _BLOCK].to(self.device) for at in range(0, len(whole), _BLOCK)]
         with named_parts(self.parts):
-            return Samples.concatenate([draw_samples(self.network, block, self.data) for block in blocks])[:count]
+            return Samples.concatenate([draw_samples(self.network, block, self.data, self.role) for block in blocks])[:count]
 
     @property
     def labels(self) -> tuple[int, ...] | tuple[str, ...]:
@@ -155,7 +158,7 @@ class LoadedGenerator:
             count, first = int((~finite).sum()), int((~finite).nonzero()[0])
             fault = f"returns values that are not finite for {count} of {len(samples)} latents, first for number {first}"
             with named_parts(self.parts):
-                raise PartError("generator", fault)
+                raise PartError(network_key(self.role), fault)
         return samples
 
     def _in_own_units(self, samples: Samples) -> Samples:
@@ -183,19 +186,20 @@ def load(run: str | Path, *, device: str = "cpu", runs_dir: str | Path = "runs")
     return load_weights(path, *_weights(path), device=place)
 
 
-def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, name: str = "ema", device: str) -> LoadedGenerator:
-    """The generator of a run with these weights: its moving average (``ema``), or ``generator``; errors as of :func:`load`."""
+def load_weights(path: Path, iteration: int, tensors: Mapping[str, Tensor], *, raw: bool = False, device: str) -> LoadedGenerator:
+    """The generator of a run with these weights: its moving average, or the ``raw`` network; errors as of :func:`load`."""
     data, latent = read_specs(path)
     with _damage_errors(path / "specs.json", RuntimeError):
         data.denormalize(torch.zeros(1, *data.shape))  # a normalization of another size
 
     with explain_missing_plugins(path):
-        sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
+        game, sampler, generator = resolve_sampling_parts(read_recipe(path / "resolved.toml"), load_plugins())
     _check_local_files(path, generator, sampler)
-    network = build_network(generator, BuildContext(data, latent), seed=0)
-    load_network(name, network, tensors)
+    network = build_network(generator, game, BuildContext(data, latent), seed=0)
+    load_network(game.generator if raw else f"{EMA}/{game.generator}", network, tensors)
     network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-    return LoadedGenerator(network, build_sampler(sampler, data), data, latent, iteration, path, (sampler, generator))
+    drawn = build_sampler(sampler, data)
+    return LoadedGenerator(network, drawn, data, latent, iteration, path, game.generator, (sampler, generator))
 
 
 def rebuild_dataset(folder: RunFolder, part: Part, *, seed: int) -> RebuiltDataset:
@@ -219,7 +223,7 @@ def write_bundle(path: Path, target: Path, weights: tuple[int, Mapping[str, Tens
     kept = {
         key: value.to("cpu").clone(memory_format=torch.contiguous_format)
         for key, value in tensors.items()
-        if key.startswith("ema/")
+        if key.startswith(f"{EMA}/")
     }
     atomic_files.write_bytes(target / "generator.safetensors", save(kept, {"iteration": str(iteration)}))
     for file in [*(path / name for name in BUNDLE[1:]), *sorted(path.glob("plugins/*.py"))]:

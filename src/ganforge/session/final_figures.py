@@ -61,7 +61,8 @@ def write_final_report(folder: RunFolder, journal: JournalWriter) -> None:
 def _figures(trainer: Trainer, folder: RunFolder) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Name of each file, and what draws it."""
     data, spec = trainer.evaluator.data, trainer.sampler.spec
-    generator = LoadedGenerator(trainer.ema.network, trainer.sampler, data, spec, trainer.iteration, folder.path)
+    role = trainer.game.spec.generator
+    generator = LoadedGenerator(trainer.generator, trainer.sampler, data, spec, trainer.iteration, folder.path, role)
     walks: dict[str, tuple[Callable[..., bytes], int]] = {"interpolation": (interpolation, 2 * ROWS)}
     if spec.classes or spec.has_codes:
         walks["traversal"] = (traversal, 10)

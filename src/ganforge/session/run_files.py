@@ -22,7 +22,7 @@ import ganforge
 from ganforge.build.lock import make_lock
 from ganforge.core.errors import StorageError
 from ganforge.core.redaction import mask, mask_data, mask_text
-from ganforge.recipe.config import LossTable, MetricTable, NetworkTable, Recipe
+from ganforge.recipe.config import GameTable, LossTable, MetricTable, NetworkTable, Recipe, network_key
 from ganforge.recipe.toml_writer import fingerprint, flatten, to_plain, to_toml
 from ganforge.registry.params_description import plain_value
 from ganforge.registry.selection import next_command
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from ganforge.train.trainer import Trainer
 
 _TRAIN = ("iterations", "batch_size", "seed")
-_SHORTENED = {f"{name}.use" for name in ("dataset", "sampler", "generator", "discriminator")} | {f"train.{name}" for name in _TRAIN}
-_COMMON = re.compile(r"train\..+|(dataset|sampler|generator|discriminator)\.use|.+\.optimizer\.(use|lr.*)|loss\.[^.]+\.weight.*")
+_SHORTENED = re.compile(rf"([^.]+|networks\.[^.]+)\.use|train\.({'|'.join(_TRAIN)})")
+_COMMON = re.compile(r"train\..+|([^.]+|networks\.[^.]+)\.use|.+\.optimizer\.(use|lr.*)|loss\.[^.]+\.weight.*")
 _UNLOGGED = re.compile(
     r"title$|description$|expect\.|requires\.|tracking\.|checkpoints\.|metric\.[^.]+\.(use|name)$|loss\.[^.]+\.use$"
 )
@@ -168,13 +168,16 @@ def logged_params(plan: RunPlan) -> tuple[dict[str, str], dict[str, str]]:
     tags = {key: value for key, value in everything.items() if value != defaults.get(key) or _COMMON.fullmatch(key)}
     tags = {key: value for key, value in tags.items() if not _UNLOGGED.match(key)}
 
-    params = {name: _name(getattr(resolved, name)) for name in ("dataset", "sampler", "generator", "discriminator")}
+    tables = {"dataset": resolved.dataset, "sampler": resolved.sampler, **resolved.network_tables}
+    params = {name: _name(table) for name, table in tables.items()}
+    if _name(resolved.game) != GameTable().use:
+        params = {"game": _name(resolved.game), **params}
     params["loss"] = " + ".join(key.removeprefix("loss.") for key in named.values() if key.startswith("loss."))
     params |= {name: str(getattr(resolved.train, name)) for name in _TRAIN}
     for text in plan.overrides:
         key = _INDEX.sub(r".\1", text.partition("=")[0].strip())
         key = _INDEXED.sub(lambda found: named.get(found[0], found[0]), key)
-        params |= {one: value for one, value in tags.items() if f"{one}.".startswith(f"{key}.") and one not in _SHORTENED}
+        params |= {one: value for one, value in tags.items() if f"{one}.".startswith(f"{key}.") and not _SHORTENED.fullmatch(one)}
     return params, {f"recipe.{key}": value for key, value in tags.items()}
 
 
@@ -198,8 +201,11 @@ def _with_defaults(blueprint: Blueprint) -> Recipe:
     resolved = blueprint.resolved
     plain = type(resolved.health)(), type(resolved.pictures)()
     changed: dict[str, Any] = {"health": plain[0], "pictures": plain[1]}
-    for name in ("dataset", "sampler", "generator", "discriminator"):
+    for name in ("game", "dataset", "sampler"):
         changed[name] = _default_table(getattr(resolved, name), getattr(blueprint, name))
+    networks = {role: _default_table(table, blueprint.networks[role]) for role, table in resolved.network_tables.items()}
+    changed |= {role: networks.pop(role) for role in tuple(networks) if network_key(role) == role}
+    changed["networks"] = networks
     for name, parts in (("loss", blueprint.losses), ("metric", blueprint.metrics)):
         changed[name] = tuple(map(_default_table, getattr(resolved, name), parts))
     return resolved.model_copy(update=changed)

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ganforge.core.contracts import Critic, Loss, TermInfo
+from ganforge.core.contracts import Loss, TermInfo
 from ganforge.core.params import NoParams
-from ganforge.core.records import DiscriminatorOutput, LossTerms, Samples
+from ganforge.core.records import Critic, DiscriminatorOutput, LossTerms, Samples, Turn
 from ganforge.registry.component import Component, Kind
 from ganforge.testing import stub_components
 from ganforge.testing.component_case import ComponentCase, require_finite, without_gradient
 from ganforge.testing.conformance import BUILDS, CheckFailedError, NotApplicableError, check, require
 
-Turn = Literal["discriminator", "generator"]
-TURNS: tuple[Turn, ...] = ("discriminator", "generator")
+Player = Literal["discriminator", "generator"]
+PLAYERS: tuple[Player, ...] = ("discriminator", "generator")
 _MANY = 16
 _SURE = 3.0
 """Logit of a discriminator that is certain."""
@@ -50,9 +50,9 @@ def find_discriminator(subject: ComponentCase) -> Component | None:
     return None
 
 
-def turn_terms(subject: ComponentCase, turn: Turn) -> LossTerms:
+def turn_terms(subject: ComponentCase, player: Player) -> LossTerms:
     """The terms of one turn, on random samples."""
-    return _terms(subject.build(), turn, _discriminator(subject), *_samples(subject, turn))
+    return _terms(subject.build(), player, _discriminator(subject), *_samples(subject, player))
 
 
 def _discriminator(subject: ComponentCase) -> nn.Module:
@@ -64,37 +64,37 @@ def _discriminator(subject: ComponentCase) -> nn.Module:
     return stub_components.LinearDiscriminator(NoParams(), subject.context).train()
 
 
-def _samples(subject: ComponentCase, turn: Turn) -> tuple[Samples, Samples]:
+def _samples(subject: ComponentCase, player: Player) -> tuple[Samples, Samples]:
     """Random real and generated samples; in the generator's turn, gradients reach the latter."""
     latent = subject.latents(_MANY)
     real, fake = subject.samples(_MANY, seed=11), subject.samples(_MANY, seed=12, latent=latent)
-    return real, replace(fake, labels=latent.labels, values=fake.values.requires_grad_(turn == "generator"))
+    return real, replace(fake, labels=latent.labels, values=fake.values.requires_grad_(player == "generator"))
 
 
-def _terms(loss: Loss, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
-    terms = (loss.discriminator if turn == "discriminator" else loss.generator)(critic, real, fake)
+def _terms(loss: Loss, player: Player, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
+    terms: Any = getattr(loss, player)(Turn(critic, real, fake)) if hasattr(loss, player) else LossTerms({})
     if not isinstance(terms, LossTerms):
-        raise CheckFailedError(f"the {turn}'s turn returns a {type(terms).__name__}, not LossTerms")
+        raise CheckFailedError(f"the {player}'s turn returns a {type(terms).__name__}, not LossTerms")
     return terms
 
 
 @check("L01", Kind.LOSS)
 def terms_are_finite_scalars(subject: ComponentCase) -> None:
     """Terms are finite scalars, and at least one of the two turns has terms."""
-    given = {turn: turn_terms(subject, turn) for turn in TURNS}
+    given = {player: turn_terms(subject, player) for player in PLAYERS}
     require(any(terms.values for terms in given.values()), "it returns no terms for either turn")
-    for turn, terms in given.items():
+    for player, terms in given.items():
         values: Mapping[str, Any] = terms.values
         for name, value in values.items():
-            require(isinstance(value, Tensor) and value.dim() == 0, f"term {turn}/{name} is not a scalar tensor")
-            require_finite(value, f"term {turn}/{name}")
+            require(isinstance(value, Tensor) and value.dim() == 0, f"term {player}/{name} is not a scalar tensor")
+            require_finite(value, f"term {player}/{name}")
 
 
 @check("L02", Kind.LOSS)
 def term_info_matches_terms(subject: ComponentCase) -> None:
     """term_info describes exactly the terms that the loss returns."""
     term_info: Mapping[str, TermInfo] = subject.build().term_info
-    given = {f"{turn}/{name}" for turn in TURNS for name in turn_terms(subject, turn)}
+    given = {f"{player}/{name}" for player in PLAYERS for name in turn_terms(subject, player)}
     declared = set(term_info)
     require(given <= declared, f"terms missing from term_info: {', '.join(sorted(given - declared))}")
     require(declared <= given, f"term_info entries without a term: {', '.join(sorted(declared - given))}")
@@ -120,11 +120,11 @@ def generator_gets_gradient(subject: ComponentCase) -> None:
     require(gradient is not None and bool(gradient.abs().sum() > 0), "the generated values receive no gradient; are they detached?")
 
 
-def _total(subject: ComponentCase, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> Tensor:
+def _total(subject: ComponentCase, player: Player, critic: Critic, real: Samples, fake: Samples) -> Tensor:
     """The sum of the turn's terms, which must have a graph."""
-    terms = _terms(subject.build(), turn, critic, real, fake)
+    terms = _terms(subject.build(), player, critic, real, fake)
     if not terms.values:
-        raise NotApplicableError(f"it returns no terms for the {turn}'s turn")
+        raise NotApplicableError(f"it returns no terms for the {player}'s turn")
     require(terms.total.requires_grad, "the terms have no graph")
     return terms.total
 
@@ -135,14 +135,14 @@ def single_backward_is_enough(subject: ComponentCase) -> None:
     loss: Loss = subject.build()
     if loss.second_order:
         raise NotApplicableError("it declares second_order")
-    for turn in TURNS:
-        terms = _terms(loss, turn, _differentiable_once(_discriminator(subject)), *_samples(subject, turn))
+    for player in PLAYERS:
+        terms = _terms(loss, player, _differentiable_once(_discriminator(subject)), *_samples(subject, player))
         if not terms.values:
             continue
         try:
             torch.autograd.backward(terms.total)
         except RuntimeError as error:
-            raise CheckFailedError(f"the {turn}'s terms are differentiated twice, but second_order is False ({error})") from error
+            raise CheckFailedError(f"the {player}'s terms are differentiated twice, but second_order is False ({error})") from error
 
 
 @check("L06", Kind.LOSS)
@@ -151,21 +151,21 @@ def has_no_side_effects(subject: ComponentCase) -> None:
 
     Running statistics of batch normalisation may change, since every forward pass changes them.
     """
-    for turn in TURNS:
+    for player in PLAYERS:
         discriminator = _discriminator(subject)
         before = {name: weight.detach().clone() for name, weight in discriminator.named_parameters()}
-        real, fake = _samples(subject, turn)
+        real, fake = _samples(subject, player)
         values = real.values.clone(), fake.values.detach().clone()
-        _terms(subject.build(), turn, discriminator, real, fake)
+        _terms(subject.build(), player, discriminator, real, fake)
 
         graded = [name for name, parameter in discriminator.named_parameters() if parameter.grad is not None]
-        require(not graded, f"after the {turn}'s terms these parameters have gradients: {', '.join(graded)}")
+        require(not graded, f"after the {player}'s terms these parameters have gradients: {', '.join(graded)}")
         moved = [name for name, weight in discriminator.named_parameters() if not torch.equal(weight, before[name])]
-        require(not moved, f"after the {turn}'s terms these weights have changed: {', '.join(moved)}")
+        require(not moved, f"after the {player}'s terms these weights have changed: {', '.join(moved)}")
         training = all(module.training for module in discriminator.modules())
-        require(training, f"after the {turn}'s terms the discriminator is in eval mode")
+        require(training, f"after the {player}'s terms the discriminator is in eval mode")
         same = torch.equal(real.values, values[0]) and torch.equal(fake.values.detach(), values[1])
-        require(same, f"the {turn}'s terms changed the samples in place")
+        require(same, f"the {player}'s terms changed the samples in place")
 
 
 @check("L07", Kind.LOSS, after=(*BUILDS, "L06"))
@@ -176,7 +176,7 @@ def gradients_have_the_right_sign(subject: ComponentCase) -> None:
     with a discriminator that is certainly wrong in its own turn and certainly right in the generator's. Terms that do not depend on
     the logits, such as gradient penalties, are skipped.
     """
-    depends = [_depends_on_logits(subject, turn) for turn in TURNS]
+    depends = [_depends_on_logits(subject, player) for player in PLAYERS]
     if not any(depends):
         raise NotApplicableError("its terms do not depend on the logits")
 
@@ -196,16 +196,16 @@ def equilibrium_is_as_declared(subject: ComponentCase) -> None:
     _, fake = _samples(subject, "discriminator")
     real = Samples(fake.values, fake.labels)
 
-    def terms(turn: Turn, level: float) -> LossTerms:
+    def terms(player: Player, level: float) -> LossTerms:
         undecided = _replace_logits(discriminator, lambda values: level + 0 * values.sum(1))
-        return _repeatable_terms(loss, turn, undecided, real, fake)
+        return _repeatable_terms(loss, player, undecided, real, fake)
 
     def cost(level: float) -> float:
         found = terms("discriminator", level)
         return float(found.total.detach()) if found.values else 0.0
 
     level = _minimize(cost)
-    found = {f"{turn}/{name}": value for turn in TURNS for name, value in terms(turn, level).values.items()}
+    found = {f"{player}/{name}": value for player in PLAYERS for name, value in terms(player, level).values.items()}
     _require_values(found, declared, discriminator, "at equilibrium")
 
 
@@ -223,10 +223,10 @@ def best_is_as_declared(subject: ComponentCase) -> None:
         raise NotApplicableError("term_info declares no best value")
     real, fake = _separated(subject)
     found: dict[str, Tensor] = {}
-    for turn in TURNS:
-        if any(key.startswith(f"{turn}/") for key in declared):
-            terms = _best_terms(loss, turn, discriminator, real, fake)
-            found |= {f"{turn}/{name}": value for name, value in terms.values.items()}
+    for player in PLAYERS:
+        if any(key.startswith(f"{player}/") for key in declared):
+            terms = _best_terms(loss, player, discriminator, real, fake)
+            found |= {f"{player}/{name}": value for name, value in terms.values.items()}
     _require_values(found, declared, discriminator, "where its player has won")
 
 
@@ -251,44 +251,44 @@ def _reads_heads(value: Tensor, discriminator: nn.Module) -> bool:
     return any(slope is not None and bool(slope.abs().sum() > 0) for slope in slopes)
 
 
-def _best_terms(loss: Loss, turn: Turn, discriminator: nn.Module, real: Samples, fake: Samples) -> LossTerms:
+def _best_terms(loss: Loss, player: Player, discriminator: nn.Module, real: Samples, fake: Samples) -> LossTerms:
     """The terms at the logits of real and generated samples with the lowest loss, found one after the other."""
     levels = [0.0, 0.0]
 
     def terms() -> LossTerms:
         high, low = (torch.tensor(level, requires_grad=True) for level in levels)
-        return _repeatable_terms(loss, turn, _replace_logits(discriminator, _two_levels(high, low)), real, fake)
+        return _repeatable_terms(loss, player, _replace_logits(discriminator, _two_levels(high, low)), real, fake)
 
-    for side in (0, 1):
+    for kind in (0, 1):
 
-        def cost(level: float, side: int = side) -> float:
-            levels[side] = level
+        def cost(level: float, kind: int = kind) -> float:
+            levels[kind] = level
             return float(terms().total.detach())
 
-        levels[side] = _minimize(cost)
+        levels[kind] = _minimize(cost)
     return terms()
 
 
-def _repeatable_terms(loss: Loss, turn: Turn, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
+def _repeatable_terms(loss: Loss, player: Player, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
     """The turn's terms, for copies of the samples and with fixed random numbers."""
-    with_gradient = loss.second_order or turn == "generator"
+    with_gradient = loss.second_order or player == "generator"
     copies = [replace(one, values=one.values.clone().requires_grad_(with_gradient)) for one in (real, fake)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return _terms(loss, turn, critic, *copies)
+        return _terms(loss, player, critic, *copies)
 
 
-def _depends_on_logits(subject: ComponentCase, turn: Turn) -> bool:
+def _depends_on_logits(subject: ComponentCase, player: Player) -> bool:
     """Whether the turn's terms depend on the logits; fails if a gradient has the wrong sign."""
-    sure = -_SURE if turn == "discriminator" else _SURE
+    sure = -_SURE if player == "discriminator" else _SURE
     high, low = (torch.tensor(level, requires_grad=True) for level in (sure, -sure))
     critic = _replace_logits(_discriminator(subject), _two_levels(high, low))
-    terms = _repeatable_terms(subject.build(), turn, critic, *_separated(subject))
+    terms = _repeatable_terms(subject.build(), player, critic, *_separated(subject))
     if not terms.values or not terms.total.requires_grad:
         return False
     slopes: Any = torch.autograd.grad(terms.total, (high, low), allow_unused=True)
     of_real, of_fake = (0.0 if slope is None else float(slope) for slope in slopes)
-    if turn == "generator":
+    if player == "generator":
         require(of_fake <= 0, "the generator's gradient lowers the logits of its own samples; high means real")
         return of_fake < 0
     require(of_real <= 0, "the discriminator's gradient lowers the logits of real samples; high means real")

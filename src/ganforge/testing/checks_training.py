@@ -14,24 +14,27 @@ from torch.nn.utils import parameters_to_vector
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.build.dry_run import dry_run
+from ganforge.builtin.games import two_player_spec
 from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
 from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Latent
 from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.recipe.config import SINGLE_KINDS, Recipe
+from ganforge.games.two_player import TwoPlayerGame
+from ganforge.recipe.config import Recipe
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef
 from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
-from ganforge.testing.checks_losses import TURNS, find_discriminator, turn_terms
+from ganforge.testing.checks_losses import PLAYERS, find_discriminator, turn_terms
 from ganforge.testing.component_case import ComponentCase, FixedDataset, random_latents, random_samples, recipe_folder
 from ganforge.testing.conformance import BUILDS, CheckFailedError, check, require
 from ganforge.testing.stub_components import LinearDiscriminator, LinearGenerator, StubLoss
 from ganforge.train.trainer import Trainer
 
 _ITERATIONS = 20
+_SINGLE = (Kind.GAME, Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)
 _KIT = PluginRef("kit", "ganforge-testing", "1")
 
 
@@ -61,13 +64,13 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
     losses = [parts[Kind.LOSS]]
     if subject.kind is Kind.LOSS:
         parts[Kind.DISCRIMINATOR] = find_discriminator(subject) or stubs[Kind.DISCRIMINATOR]
-        if not all(turn_terms(subject, turn).values for turn in TURNS):
+        if not all(turn_terms(subject, player).values for player in PLAYERS):
             losses.append(stubs[Kind.LOSS])
 
     metrics = [parts[Kind.METRIC]] if Kind.METRIC in parts else []
     tables = {
         "train": {"iterations": _ITERATIONS, "batch_size": 8, "seed": 0},
-        **{kind.value: _table(parts[kind]) for kind in SINGLE_KINDS},
+        **{kind.value: _table(parts[kind]) for kind in _SINGLE},
         "loss": [_table(loss) for loss in losses],
         "metric": [{**_table(metric), "samples": 16, "every": _ITERATIONS} for metric in metrics],
         "pictures": {"samples": 16, "every": _ITERATIONS},
@@ -115,6 +118,7 @@ def _stubs(subject: ComponentCase) -> dict[Kind, Component]:
         stub(Kind.GENERATOR, LinearGenerator),
         stub(Kind.DISCRIMINATOR, LinearDiscriminator, provides=tuple(f"head:{name}" for name in heads)),
         stub(Kind.LOSS, lambda _params, _context: StubLoss()),
+        stub(Kind.GAME, TwoPlayerGame, spec=two_player_spec),
     )
     return {one.kind: one for one in stubs}
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganforge.core.contracts import BuildContext, Critic, TermInfo
+from ganforge.core.contracts import BuildContext, TermInfo
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import NoParams
-from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples
+from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples, Turn
 
 _FEATURES = 6
 
@@ -69,13 +69,15 @@ class StubLoss:
     }
     second_order = False
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
+    def discriminator(self, turn: Turn) -> LossTerms:
         """-log D(x) - log(1 - D(G(z)))."""
-        return LossTerms({"stand-in": F.softplus(-critic(real).logits).mean() + F.softplus(critic(fake).logits).mean()})
+        return LossTerms(
+            {"stand-in": F.softplus(-turn.critic(turn.real).logits).mean() + F.softplus(turn.critic(turn.fake).logits).mean()}
+        )
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:  # noqa: ARG002 - required by the contract
+    def generator(self, turn: Turn) -> LossTerms:
         """-log D(G(z))."""
-        return LossTerms({"stand-in": F.softplus(-critic(fake).logits).mean()})
+        return LossTerms({"stand-in": F.softplus(-turn.critic(turn.fake).logits).mean()})
 
 
 def _hot(labels: Tensor | None, classes: int | None) -> list[Tensor]:

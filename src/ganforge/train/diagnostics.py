@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -13,9 +13,10 @@ from torch.nn.functional import softplus
 from ganforge.core.errors import describe_error
 from ganforge.core.records import Samples
 from ganforge.games.checked_calls import discriminate
-from ganforge.games.two_player import TwoPlayerGame, frozen
+from ganforge.games.game import Game
 from ganforge.train.modules import in_eval_mode
 from ganforge.train.random_streams import seeded
+from ganforge.train.updates import ScheduledOptimizer, frozen
 
 _REJECTED = math.log(0.99 / 0.01)
 """Log odds of 0.99. A fake with a logit below the negative of it is rejected: D is below 0.01."""
@@ -24,17 +25,14 @@ _REJECTED = math.log(0.99 / 0.01)
 class Diagnostics:
     """Measures gradients, weights and logits after an iteration, without changing them.
 
-    A measurement that raises is not tried again: a discriminator may have no derivative in eval mode, which must not end training.
+    A measurement that raises is not tried again: a critic may have no derivative in eval mode, which must not end training.
     ``unavailable`` holds the error of each.
     """
 
-    def __init__(self, game: TwoPlayerGame, seed: int) -> None:
+    def __init__(self, game: Game, optimizers: Mapping[str, ScheduledOptimizer], seed: int) -> None:
         self.unavailable: dict[str, str] = {}
         self._game, self._seed = game, seed
-        self._parameters = {
-            turn.name: [parameter for group in turn.optimizer.optimizer.param_groups for parameter in group["params"]]
-            for turn in game.turns
-        }
+        self._parameters = {role: optimizer.parameters for role, optimizer in optimizers.items()}
         self._initial_norms = {name: _initial_norm(parameters) for name, parameters in self._parameters.items()}
 
     def cheap(self) -> dict[str, Tensor]:
@@ -73,7 +71,7 @@ class Diagnostics:
         - ``dominance/sign``: mean sign of the logits of real samples, r_t of Karras et al. (2020);
         - ``dominance/rejected``: share of the fakes with D below 0.01.
         """
-        if (last := self._game.last_outputs) is None:
+        if (last := self._game.critic_outputs) is None:
             return {}
         real, fake = last.real_logits, last.fake_logits
         clamped = torch.cat((-real, fake)).clamp(-_REJECTED, _REJECTED)
@@ -87,8 +85,10 @@ class Diagnostics:
         }
 
     def _input_gradient(self) -> dict[str, Tensor]:
-        last = self._game.last_outputs
-        return {} if last is None else input_gradient(self._game.discriminator, last.real, last.fake, seed=self._seed)
+        last, role = self._game.critic_outputs, self._game.spec.critic
+        if last is None or role is None:
+            return {}
+        return input_gradient(self._game.networks[role], last.real, last.fake, seed=self._seed)
 
 
 @torch.no_grad()
@@ -104,19 +104,19 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def input_gradient(discriminator: nn.Module, real: Samples, fake: Samples, *, seed: int) -> dict[str, Tensor]:
-    """Mean norms of the discriminator's input gradient at samples: ``input_gradient/real`` and ``input_gradient/fake``.
+def input_gradient(critic: nn.Module, real: Samples, fake: Samples, *, seed: int) -> dict[str, Tensor]:
+    """Mean norms of the critic's input gradient at samples: ``input_gradient/real`` and ``input_gradient/fake``.
 
     Runs in eval mode and leaves weights, buffers, modes and random state as they were.
     """
-    with seeded(seed), in_eval_mode(discriminator), frozen(discriminator.parameters()), torch.enable_grad():
+    with seeded(seed), in_eval_mode(critic), frozen(critic.parameters()), torch.enable_grad():
         both = {"real": real, "fake": fake}
-        return {f"input_gradient/{name}": _gradient_norm(discriminator, samples) for name, samples in both.items()}
+        return {f"input_gradient/{name}": _gradient_norm(critic, samples) for name, samples in both.items()}
 
 
-def _gradient_norm(discriminator: nn.Module, samples: Samples) -> Tensor:
+def _gradient_norm(critic: nn.Module, samples: Samples) -> Tensor:
     values = samples.values.detach().requires_grad_()
-    logits = discriminate(discriminator, replace(samples, values=values)).logits
+    logits = discriminate(critic, replace(samples, values=values)).logits
     (gradient,) = torch.autograd.grad(logits.sum(), values)
     norm: Tensor = gradient.flatten(1).norm(dim=1).mean()
     return norm

@@ -1,4 +1,4 @@
-"""The evaluator: metrics, picture samples and the discriminator's logit grid, measured without changing what is trained."""
+"""The evaluator: metrics, picture samples and the critic's logit grid, measured without changing what is trained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ganforge.core.contracts import (
 )
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, describe_error, isolated
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
-from ganforge.core.specs import DataSpec
+from ganforge.core.specs import DataSpec, GameSpec
 from ganforge.games.checked_calls import discriminate, draw_latents, generate
 from ganforge.train.batches import subsample_rows
 from ganforge.train.modules import evaluating
@@ -81,10 +81,10 @@ def value_key(name: str, key: str) -> str:
     return f"{name}/{key}" if key else name
 
 
-def draw_samples(generator: nn.Module, latent: Latent, data: DataSpec) -> Samples:
+def draw_samples(generator: nn.Module, latent: Latent, data: DataSpec, role: str) -> Samples:
     """Samples on the CPU in the data's own units, generated in eval mode; modes and buffers stay as they were."""
     with evaluating(generator):
-        chunks = [generate(generator, latent[at : at + _CHUNK], data.shape) for at in range(0, len(latent), _CHUNK)]
+        chunks = [generate(generator, latent[at : at + _CHUNK], data.shape, role) for at in range(0, len(latent), _CHUNK)]
     values = torch.cat([chunk.values for chunk in chunks])
     return Samples(data.denormalize(values), latent.labels, latent).to("cpu")
 
@@ -116,6 +116,7 @@ class Evaluator:
     def __init__(
         self,
         *,
+        game: GameSpec,
         dataset: Dataset,
         data: DataSpec,
         sampler: Sampler,
@@ -125,7 +126,7 @@ class Evaluator:
         picture_samples: int = 512,
         unavailable: Mapping[str, str] | None = None,
     ) -> None:
-        self.data = data
+        self.data, self._game = data, game
         self.unavailable = dict(unavailable or {})
         self.metrics = tuple(metrics)
         self.value_info = {key: info for metric in self.metrics for key, info in metric.value_info.items()}
@@ -139,7 +140,7 @@ class Evaluator:
         self._axes = _grid_axes(self.real.values) if sampler.spec.classes is None else None
 
     def measure(
-        self, generator: nn.Module, discriminator: nn.Module | None, metrics: Sequence[ScheduledMetric]
+        self, generator: nn.Module, critic: nn.Module | None, metrics: Sequence[ScheduledMetric]
     ) -> tuple[dict[str, float], dict[str, str]]:
         """Values by ``"wasserstein"`` or ``"modes/captured"``, and the error of each optional metric that failed, by its name."""
         values: dict[str, float] = {}
@@ -148,7 +149,7 @@ class Evaluator:
             for scheduled in metrics:
                 try:
                     require_distinct(scheduled.metric, scheduled.name, self.dataset, scheduled.samples)
-                    evaluation = self._evaluation(generator, discriminator, scheduled.samples)
+                    evaluation = self._evaluation(generator, critic, scheduled.samples)
                     found = self._measured(scheduled.metric, evaluation)
                 except Exception as error:
                     if not scheduled.optional and isinstance(error, GanforgeError):
@@ -190,41 +191,41 @@ class Evaluator:
         return {key: _number(value, key) for key, value in found.items()}
 
     def draw_health_samples(
-        self, ema: nn.Module, generator: nn.Module, discriminator: nn.Module, count: int
+        self, ema: nn.Module, generator: nn.Module, critic: nn.Module | None, count: int
     ) -> tuple[Evaluation, Samples]:
         """For health checks: ``count`` samples of the EMA, as an evaluation, and of the generator itself, from the same latents."""
         with seeded(self._seed):
             latent = draw_latents(self._sampler, count, stream(self._seed, "health", "latent", device=self._device))
             if self._health_real is None or len(self._health_real) != count:
                 self._health_real = held_out_samples(self.dataset, count, stream(self._seed, "health", "real"))
-            fake, raw = (draw_samples(network, latent, self.data) for network in (ema, generator))
+            fake, raw = (draw_samples(network, latent, self.data, self._game.generator) for network in (ema, generator))
         evaluation = Evaluation(
             self._health_real,
             fake,
             stream(self._seed, "health", "draws"),
             training=self._training_subsample,
-            critic=partial(self._run_discriminator, discriminator),
+            critic=None if critic is None else partial(self._run_critic, critic),
         )
         return evaluation, raw
 
-    def draw_picture(self, generator: nn.Module, discriminator: nn.Module) -> tuple[Samples, LogitGrid | None, str | None]:
+    def draw_picture(self, generator: nn.Module, critic: nn.Module | None) -> tuple[Samples, LogitGrid | None, str | None]:
         """Samples from the fixed latents, and the logit grid for unlabelled one- or two-dimensional data.
 
-        If the discriminator fails on the grid, the third value is the error.
+        If the critic fails on the grid, the third value is the error.
         """
         with seeded(self._seed):
-            fake = draw_samples(generator, self._latent, self.data)
+            fake = draw_samples(generator, self._latent, self.data, self._game.generator)
             try:
-                return fake, self._logit_grid(discriminator), None
+                return fake, self._logit_grid(critic), None
             except Exception as error:  # noqa: BLE001 - training does not need the grid, and need not work in eval mode
                 return fake, None, describe_error(error)
 
-    def _run_discriminator(self, discriminator: nn.Module, samples: Samples) -> DiscriminatorOutput:
-        """The discriminator's output for samples in the data's own units, in eval mode, on the CPU."""
+    def _run_critic(self, critic: nn.Module, samples: Samples) -> DiscriminatorOutput:
+        """The critic's output for samples in the data's own units, in eval mode, on the CPU."""
         normalized = replace(samples, values=self.data.normalize(samples.values))
-        with seeded(self._seed), evaluating(discriminator):
+        with seeded(self._seed), evaluating(critic):
             chunks = (normalized[at : at + _CHUNK].to(self._device) for at in range(0, len(samples), _CHUNK))
-            outputs = [discriminate(discriminator, chunk) for chunk in chunks]
+            outputs = [discriminate(critic, chunk, str(self._game.critic)) for chunk in chunks]
         features = [output.features for output in outputs if output.features is not None]
         return DiscriminatorOutput(
             torch.cat([output.logits for output in outputs]).cpu(),
@@ -232,17 +233,17 @@ class Evaluator:
             torch.cat(features).cpu() if features else None,
         )
 
-    def _evaluation(self, generator: nn.Module, discriminator: nn.Module | None, count: int) -> Evaluation:
+    def _evaluation(self, generator: nn.Module, critic: nn.Module | None, count: int) -> Evaluation:
         if count not in self._held_out:
             self._held_out[count] = held_out_samples(self.dataset, count, stream(self._seed, "evaluation", "real"))
         latent = draw_latents(self._sampler, count, stream(self._seed, "evaluation", "latent", device=self._device))
         return Evaluation(
             self._held_out[count],
-            draw_samples(generator, latent, self.data),
+            draw_samples(generator, latent, self.data, self._game.generator),
             stream(self._seed, "evaluation", "metric"),
             training=self._training_subsample,
             validation=self._validation(),
-            critic=None if discriminator is None else partial(self._run_discriminator, discriminator),
+            critic=None if critic is None else partial(self._run_critic, critic),
         )
 
     def _training_subsample(self, most: int) -> Samples:
@@ -256,12 +257,12 @@ class Evaluator:
             return None
         return cast("Callable[[int], Samples]", partial(validation_samples, dataset, self.dataset.spec))
 
-    def _logit_grid(self, discriminator: nn.Module) -> LogitGrid | None:
-        if self._axes is None:
+    def _logit_grid(self, critic: nn.Module | None) -> LogitGrid | None:
+        if self._axes is None or critic is None:
             return None
         points = torch.cartesian_prod(*self._axes).reshape(-1, len(self._axes))  # (m, d)
-        with evaluating(discriminator):
-            output = discriminate(discriminator, Samples(self.data.normalize(points.to(self._device))))
+        with evaluating(critic):
+            output = discriminate(critic, Samples(self.data.normalize(points.to(self._device))), str(self._game.critic))
         return LogitGrid(points, output.logits.cpu(), tuple(len(axis) for axis in self._axes))
 
 

@@ -1,4 +1,4 @@
-"""The trainer: takes turns, updates the EMA, and yields events. It is the only code that updates weights."""
+"""The trainer: lets the players of a game take turns, updates the EMA, and yields events. No other code updates weights."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ from ganforge.core.contracts import Sampler
 from ganforge.core.errors import GanforgeError, RunFolderError, describe_error
 from ganforge.core.events import Event, State
 from ganforge.core.params import Schedule, value_at
+from ganforge.core.records import Step
 from ganforge.games.checked_calls import draw_latents
-from ganforge.games.two_player import Batch, TwoPlayerGame
+from ganforge.games.game import Batch, Game
 from ganforge.train import modules
 from ganforge.train.batches import Batches
 from ganforge.train.diagnostics import Diagnostics
 from ganforge.train.evaluator import Evaluator
 from ganforge.train.random_streams import derive, global_state, restore_global_state, seed_globally, stream
+from ganforge.train.updates import PlayerUpdate, ScheduledOptimizer
 
+EMA = "ema"
+"""Where a state holds the moving averages: ``ema/`` and the role of the network."""
 _EXPENSIVE_EVERY = 10
 """Diagnostics that need a forward pass are measured this many times less often than the others."""
 _HASHED = 64
@@ -39,7 +43,7 @@ _CHECK_EVERY = 50
 class TrainConfig:
     """How long to train, and how often to draw, save and measure; every ``…_every`` counts iterations, 0 for never.
 
-    ``alternating`` updates one network after the other; ``simultaneous`` computes all gradients with the same weights and the same
+    ``alternating`` updates one player after the other; ``simultaneous`` computes all gradients with the same weights and the same
     batch before any update. Diagnostics that need a forward pass come a tenth as often as the others.
     """
 
@@ -48,7 +52,7 @@ class TrainConfig:
     picture_every: int
     save_every: int
     updates: Literal["alternating", "simultaneous"] = "alternating"
-    ema_decay: float | Schedule = 0.999  # of the generator's moving average; 0 turns it off
+    ema_decay: float | Schedule = 0.999  # of the moving averages; 0 turns them off
     diagnostics_every: int = 0
     health_samples_every: int = 0
     health_samples: int = 512  # generated samples, and as many held-out real ones
@@ -72,16 +76,19 @@ class Trainer:
         self,
         *,
         config: TrainConfig,
-        game: TwoPlayerGame,
+        game: Game,
+        optimizers: Mapping[str, ScheduledOptimizer],
+        averages: Mapping[str, modules.EMA],
         batches: Batches,
         sampler: Sampler,
         evaluator: Evaluator,
         device: torch.device,
     ) -> None:
         self.config, self.game, self.objective = config, game, game.objective
-        self.networks = {"generator": game.generator, "discriminator": game.discriminator}
+        self.networks, self.optimizers = game.networks, optimizers
         self.batches, self.sampler, self.evaluator, self.device = batches, sampler, evaluator, device
-        self.ema = modules.EMA(game.generator)
+        self.averages = averages
+        self.updates = [PlayerUpdate(player, game, optimizers) for player in game.players]
         self._infinite = {  # from the beginning, such as masks
             f"{name}/{key}"
             for name, network in self._saved_networks().items()
@@ -91,13 +98,23 @@ class Trainer:
         self.iteration = self.rollbacks = self.iterations_run = 0
         self.divergence: str | None = None
         self.evaluated = True
-        self._diagnostics = Diagnostics(game, config.seed)
+        self._diagnostics = Diagnostics(game, optimizers, config.seed)
         self._reported_unavailable: set[str] = set()
         self._latents = stream(config.seed, "training", "latent", device=device)
-        self._batches_per_iteration = 1 if config.updates == "simultaneous" else sum(turn.repeats for turn in game.turns)
         self._batch_index = 0
         self._check_every = 1 if device.type == "cpu" else _CHECK_EVERY
         self._began = time.perf_counter()
+
+    @property
+    def generator(self) -> nn.Module:
+        """The moving average of the network that makes samples, in eval mode."""
+        return self.averages[self.game.spec.generator].network
+
+    @property
+    def critic(self) -> nn.Module | None:
+        """The network that tells real from generated samples, if the game has one."""
+        role = self.game.spec.critic
+        return None if role is None else self.networks[role]
 
     @property
     def done(self) -> bool:
@@ -167,18 +184,18 @@ class Trainer:
         return events.Finished(self.iteration, "stopped" if stop_reason else "finished", seconds, stop_reason)
 
     def step(self) -> events.Stepped:
-        """Every turn as often as it repeats, then one update of the EMA."""
-        at, config = self.iteration, self.config
-        self._batch_index = at * self._batches_per_iteration
-        weights = self.objective.weights(at, config.iterations)
-        rates = self.objective.scheduled(weights)
-        for turn in self.game.turns:
-            scheduled = turn.optimizer.set_rates(at, config.iterations)
-            rates |= {f"{key}/{turn.name}": value for key, value in scheduled.items()}
+        """The turns of all players, then one update of the moving averages."""
+        at, config = Step(self.iteration, self.config.iterations), self.config
+        self._batch_index = self._batches_before(self.iteration)
+        self.game.prepare(at)
+        rates = self.objective.scheduled(at)
+        for role, optimizer in self.optimizers.items():
+            rates |= {f"{key}/{role}": value for key, value in optimizer.set_rates(at).items()}
 
-        terms = self._update(weights)
-        decay = value_at(config.ema_decay, at, config.iterations)
-        self.ema.update(decay)
+        terms = self._update(at)
+        decay = value_at(config.ema_decay, at.iteration, at.iterations)
+        for average in self.averages.values():
+            average.update(decay)
         if isinstance(config.ema_decay, Schedule):
             rates["ema_decay"] = decay
         self.iteration += 1
@@ -191,9 +208,10 @@ class Trainer:
         tensors: dict[str, Tensor] = {}
         for name, network in self._saved_networks().items():
             tensors |= modules.network_state(name, network)
+        tensors |= {f"game/{name}": value for name, value in self.game.own_state().items()}
         optimizers: dict[str, Any] = {}
-        for turn in self.game.turns:
-            statistics, plain = modules.optimizer_state(f"optimizers/{turn.name}", turn.optimizer.optimizer)
+        for role, scheduled in self.optimizers.items():
+            statistics, plain = modules.optimizer_state(f"optimizers/{role}", scheduled.optimizer)
             tensors |= statistics
             optimizers |= plain
 
@@ -222,8 +240,9 @@ class Trainer:
         for name, network in self._saved_networks().items():
             modules.load_network(name, network, tensors)
         try:
-            for turn in self.game.turns:
-                modules.load_optimizer(f"optimizers/{turn.name}", turn.optimizer.optimizer, tensors, values["optimizers"])
+            self.game.load_own_state(modules.entries_under("game", tensors))
+            for role, scheduled in self.optimizers.items():
+                modules.load_optimizer(f"optimizers/{role}", scheduled.optimizer, tensors, values["optimizers"])
             self._latents.set_state(tensors["random/latents"])
             restore_global_state(modules.entries_under("random", tensors), values["random"])
             self.iteration, self.rollbacks = int(values["iteration"]), int(values["rollbacks"])
@@ -246,22 +265,31 @@ class Trainer:
         return events.RolledBack(self.iteration, reached)
 
     def _saved_networks(self) -> dict[str, nn.Module]:
-        return {**self.networks, "ema": self.ema.network}
+        averaged = {f"{EMA}/{role}": average.network for role, average in self.averages.items()}
+        return {**self.networks, **averaged}
 
-    def _update(self, weights: list[float]) -> dict[str, Tensor]:
+    def _update(self, at: Step) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
+        due = [update for update in self.updates if at.iteration % update.player.every == 0]
         if self.config.updates == "simultaneous":
             batch = self._next_batch()
-            for turn in self.game.turns:
-                terms |= turn.backward(batch, weights)
-            for turn in self.game.turns:
-                turn.optimizer.optimizer.step()
+            for update in due:
+                terms |= update.backward(batch, at)
+            for update in due:
+                update.step()
             return terms
 
-        for turn in self.game.turns:
-            for _ in range(turn.repeats):
-                terms |= turn.update(self._next_batch(), weights)
+        for update in due:
+            for _ in range(update.player.steps):
+                terms |= update.backward(self._next_batch(), at)
+                update.step()
         return terms
+
+    def _batches_before(self, iteration: int) -> int:
+        """The number of batches that the first iterations use."""
+        if self.config.updates == "simultaneous":
+            return iteration
+        return sum(update.player.steps * -(-iteration // update.player.every) for update in self.updates)
 
     def _next_batch(self) -> Batch:
         real = self.batches[self._batch_index]
@@ -289,7 +317,7 @@ class Trainer:
                 name: sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
                 for name, network in self.networks.items()
             },
-            term_info=self.objective.term_info,
+            term_info=self.game.term_info,
             value_info=evaluator.value_info,
             real=evaluator.real,
             protocols={metric.name: metric.protocol for metric in evaluator.metrics},
@@ -299,7 +327,7 @@ class Trainer:
         due = [metric for metric in self.evaluator.metrics if self._is_due(metric.every)]
         if due:
             began = time.perf_counter()
-            values, missing = self.evaluator.measure(self.ema.network, self.networks["discriminator"], due)
+            values, missing = self.evaluator.measure(self.generator, self.critic, due)
             yield events.Evaluated(self.iteration, values, time.perf_counter() - began, missing)
         if self.config.health_samples_every and self._is_due(self.config.health_samples_every):
             yield from self._draw_health_samples()
@@ -315,7 +343,7 @@ class Trainer:
         unavailable = self._diagnostics.unavailable
         if "samples" in unavailable:
             return
-        networks = (self.ema.network, self.networks["generator"], self.networks["discriminator"])
+        networks = (self.generator, self.networks[self.game.spec.generator], self.critic)
         try:
             evaluation, raw = self.evaluator.draw_health_samples(*networks, self.config.health_samples)
         except Exception as error:  # noqa: BLE001 - only the health checks need these samples, and they must not end training
@@ -324,7 +352,7 @@ class Trainer:
             yield events.HealthSamples(self.iteration, evaluation, raw)
 
     def _draw_picture(self) -> events.SamplesDrawn:
-        return events.SamplesDrawn(self.iteration, *self.evaluator.draw_picture(self.ema.network, self.networks["discriminator"]))
+        return events.SamplesDrawn(self.iteration, *self.evaluator.draw_picture(self.generator, self.critic))
 
     def _is_due(self, every: int) -> bool:
         return self.iteration % every == 0 or self.iteration == self.config.iterations

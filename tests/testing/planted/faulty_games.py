@@ -18,20 +18,20 @@ class Sound:
     }
     second_order = False
 
-    def discriminator(self, critic, real, fake):
-        return LossTerms({"game": softplus(-critic(real).logits).mean() + softplus(critic(fake).logits).mean()})
+    def discriminator(self, turn):
+        return LossTerms({"game": softplus(-turn.critic(turn.real).logits).mean() + softplus(turn.critic(turn.fake).logits).mean()})
 
-    def generator(self, critic, real, fake):
-        return LossTerms({"game": softplus(-critic(fake).logits).mean()})
+    def generator(self, turn):
+        return LossTerms({"game": softplus(-turn.critic(turn.fake).logits).mean()})
 
 
 class Silent(Sound):
     term_info = {}
 
-    def discriminator(self, critic, real, fake):
+    def discriminator(self, _turn):
         return LossTerms({})
 
-    def generator(self, critic, real, fake):
+    def generator(self, _turn):
         return LossTerms({})
 
 
@@ -44,11 +44,11 @@ class Deaf(Sound):
 
     term_info = {"discriminator/game": TermInfo("cost of misjudging")}
 
-    def discriminator(self, critic, real, fake):
-        logits = critic(real).logits
+    def discriminator(self, turn):
+        logits = turn.critic(turn.real).logits
         return LossTerms({"game": softplus(-logits).mean().detach() + 0 * logits.sum()})
 
-    def generator(self, critic, real, fake):
+    def generator(self, _turn):
         return LossTerms({})
 
 
@@ -57,11 +57,11 @@ class Detached(Sound):
 
     term_info = {"generator/game": TermInfo("cost of being recognised")}
 
-    def discriminator(self, critic, real, fake):
+    def discriminator(self, _turn):
         return LossTerms({})
 
-    def generator(self, critic, real, fake):
-        return super().generator(critic, real, replace(fake, values=fake.values.detach()))
+    def generator(self, turn):
+        return super().generator(replace(turn, fake=replace(turn.fake, values=turn.fake.values.detach())))
 
 
 class Twice(Sound):
@@ -69,19 +69,19 @@ class Twice(Sound):
 
     term_info = {**Sound.term_info, "discriminator/slope": TermInfo("slope at real samples", 0.0)}
 
-    def discriminator(self, critic, real, fake):
-        leaf = real.values.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(critic(replace(real, values=leaf)).logits.sum(), leaf, create_graph=True)
-        return LossTerms({**super().discriminator(critic, real, fake).values, "slope": slope.square().sum(1).mean()})
+    def discriminator(self, turn):
+        leaf = turn.real.values.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(turn.critic(replace(turn.real, values=leaf)).logits.sum(), leaf, create_graph=True)
+        return LossTerms({**super().discriminator(turn).values, "slope": slope.square().sum(1).mean()})
 
 
 class Clamping(Sound):
     """Changes the samples in place."""
 
-    def discriminator(self, critic, real, fake):
+    def discriminator(self, turn):
         with torch.no_grad():
-            fake.values.clamp_(-0.9, 0.9)
-        return super().discriminator(critic, real, fake)
+            turn.fake.values.clamp_(-0.9, 0.9)
+        return super().discriminator(turn)
 
 
 class Backwards(Sound):
@@ -89,8 +89,8 @@ class Backwards(Sound):
 
     term_info = {**Sound.term_info, "generator/game": TermInfo("cost of passing for real")}
 
-    def generator(self, critic, real, fake):
-        return LossTerms({"game": softplus(critic(fake).logits).mean()})
+    def generator(self, turn):
+        return LossTerms({"game": softplus(turn.critic(turn.fake).logits).mean()})
 
 
 class Overpromised(Sound):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, Critic, IncompatiblePartsError, LossTerms, NoParams, Samples, TermInfo
+from ganforge.plugin import BuildContext, Critic, IncompatiblePartsError, LossTerms, NoParams, Samples, TermInfo, Turn
 from ganforge_cgan.networks import drawn_classes, known_classes
 
 
@@ -36,13 +36,15 @@ class AuxiliaryClassifier:
         drawn_classes(context.latent, part="loss 'auxiliary-classifier'")
         self.classes = known_classes(context.data, part="loss 'auxiliary-classifier'")
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
+    def discriminator(self, turn: Turn) -> LossTerms:
         """The terms that train the classifier."""
-        return LossTerms({"class-real": self._class_cost(critic, real), "class-fake": self._class_cost(critic, fake)})
+        return LossTerms(
+            {"class-real": self._class_cost(turn.critic, turn.real), "class-fake": self._class_cost(turn.critic, turn.fake)}
+        )
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:  # noqa: ARG002 - real samples do not affect the generator
+    def generator(self, turn: Turn) -> LossTerms:
         """The term that trains the generator to make the requested class."""
-        return LossTerms({"class": self._class_cost(critic, fake)})
+        return LossTerms({"class": self._class_cost(turn.critic, turn.fake)})
 
     def _class_cost(self, critic: Critic, samples: Samples) -> Tensor:
         heads = critic(samples).heads

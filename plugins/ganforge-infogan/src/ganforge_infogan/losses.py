@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganforge.plugin import BuildContext, Codes, Critic, IncompatiblePartsError, LossTerms, Samples, TermInfo
+from ganforge.plugin import BuildContext, Codes, Critic, IncompatiblePartsError, LossTerms, Samples, TermInfo, Turn
 from ganforge_infogan.networks import check_codes
 from ganforge_infogan.params import MutualInformationParams
 
@@ -41,13 +41,13 @@ class MutualInformation:
         self.constant = math.log(params.continuous_std) + math.log(2 * math.pi) / 2
         self.term_info = self._term_info()
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:  # noqa: ARG002 - only fakes have known codes
+    def discriminator(self, turn: Turn) -> LossTerms:
         """The terms that train the code reader."""
-        return self._code_terms(critic, fake)
+        return self._code_terms(turn.critic, turn.fake)
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:  # noqa: ARG002 - only fakes have known codes
+    def generator(self, turn: Turn) -> LossTerms:
         """The terms that train the generator to make codes readable."""
-        return self._code_terms(critic, fake)
+        return self._code_terms(turn.critic, turn.fake)
 
     def _code_terms(self, critic: Critic, fake: Samples) -> LossTerms:
         codes = self._codes(fake)

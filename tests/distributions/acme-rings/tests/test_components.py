@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ganforge.plugin import BuildContext, DatasetContext, DataSpec, DiscriminatorOutput, Latent, LatentSpec, Samples
+from ganforge.plugin import BuildContext, DatasetContext, DataSpec, DiscriminatorOutput, Latent, LatentSpec, Samples, Turn
 from torch import Generator, Tensor
 
 from acme_rings.circles import build_concentric
@@ -78,8 +78,11 @@ def test_terms_settle_where_the_readings_say(divergence: Divergence) -> None:
     logit = BOOK[divergence][1](torch.ones(1))
     samples = Samples(torch.zeros(1, 1))
     terms = {
-        **{f"discriminator/{name}": value for name, value in loss.discriminator(says(logit), samples, samples).values.items()},
-        **{f"generator/{name}": value for name, value in loss.generator(says(logit), samples, samples).values.items()},
+        **{
+            f"discriminator/{name}": value
+            for name, value in loss.discriminator(Turn(says(logit), samples, samples)).values.items()
+        },
+        **{f"generator/{name}": value for name, value in loss.generator(Turn(says(logit), samples, samples)).values.items()},
     }
     messages = {name: reading.equilibrium for name, reading in loss.term_info.items()}
     assert {name: value.item() for name, value in terms.items()} == pytest.approx(messages, abs=1e-6)
@@ -90,14 +93,14 @@ def test_terms_stay_finite_for_a_sure_discriminator(divergence: Divergence) -> N
     sure = says(torch.tensor([-80.0, 80.0]))
     samples = Samples(torch.zeros(2, 1))
     loss = FGan(divergence)
-    for terms in (loss.discriminator(sure, samples, samples), loss.generator(sure, samples, samples)):
+    for terms in (loss.discriminator(Turn(sure, samples, samples)), loss.generator(Turn(sure, samples, samples))):
         assert math.isfinite(terms.total.item())
 
 
 def bound(divergence: Divergence, logits: Tensor) -> Tensor:
     """The bound under P and Q of a discriminator that gives each of the three points its logit."""
     real, fake = (Samples(torch.arange(3).repeat_interleave((10 * weights).round().int())) for weights in (P, Q))
-    terms = FGan(divergence).discriminator(lambda samples: DiscriminatorOutput(logits[samples.values]), real, fake)
+    terms = FGan(divergence).discriminator(Turn(lambda samples: DiscriminatorOutput(logits[samples.values]), real, fake))
     return -terms.total
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ganforge.plugin import BuildContext, Critic, LossTerms, Samples, TermInfo
+from ganforge.plugin import BuildContext, LossTerms, TermInfo, Turn
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -60,11 +60,11 @@ class FGan:
             "generator/adversarial": TermInfo("minus the belief that fakes are real", -settled),
         }
 
-    def discriminator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
+    def discriminator(self, turn: Turn) -> LossTerms:
         """-E T(real) and E f*(T(fake)): minus their sum bounds the divergence from below."""
-        believed = self.game.believed(critic(real).logits).mean()
-        return LossTerms({"real": -believed, "fake": self.game.conjugate(critic(fake).logits).mean()})
+        believed = self.game.believed(turn.critic(turn.real).logits).mean()
+        return LossTerms({"real": -believed, "fake": self.game.conjugate(turn.critic(turn.fake).logits).mean()})
 
-    def generator(self, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
+    def generator(self, turn: Turn) -> LossTerms:
         """-E T(fake)."""
-        return LossTerms({"adversarial": -self.game.believed(critic(fake).logits).mean()})
+        return LossTerms({"adversarial": -self.game.believed(turn.critic(turn.fake).logits).mean()})
