@@ -20,6 +20,7 @@ from ganforge.core import contracts, records, specs
 from ganforge.core.contracts import MetricInfo
 from ganforge.core.errors import DataError, DataMissingError, GanforgeError, IncompatiblePartsError
 from ganforge.core.params import Schedule
+from ganforge.games import game
 from ganforge.recipe.toml_writer import format_default
 from ganforge.registry import hookspecs as hook_specs
 from ganforge.registry.component import Component, Kind
@@ -35,15 +36,27 @@ _CONTEXT = {
     Kind.DATASET: contracts.DatasetContext,
     Kind.SAMPLER: contracts.SamplerContext,
     **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS), contracts.BuildContext),
+    Kind.ENCODER: contracts.EncoderContext,
     Kind.METRIC: contracts.MetricContext,
+    Kind.GAME: game.GameContext,
 }
 _RECORDS: Mapping[Kind, tuple[type, ...]] = {
     Kind.GENERATOR: (records.Latent, records.Codes, specs.DataSpec, specs.LatentSpec),
     Kind.DISCRIMINATOR: (records.Samples, records.DiscriminatorOutput, specs.DataSpec, specs.LatentSpec),
-    Kind.LOSS: (records.Samples, records.DiscriminatorOutput, records.LossTerms, contracts.TermInfo, contracts.Divergence),
+    Kind.ENCODER: (records.Samples, specs.DataSpec, specs.LatentSpec),
+    Kind.LOSS: (
+        records.Turn,
+        records.Step,
+        records.Samples,
+        records.DiscriminatorOutput,
+        records.LossTerms,
+        contracts.TermInfo,
+        contracts.Divergence,
+    ),
     Kind.SAMPLER: (records.Latent, records.Codes, specs.LatentSpec),
     Kind.DATASET: (records.Samples, specs.DataSpec),
     Kind.METRIC: (records.Evaluation, records.Samples, contracts.MetricInfo),
+    Kind.GAME: (game.Player, game.Batch, records.Turn, records.Step, records.LossTerms, specs.GameSpec, specs.NetworkRole),
 }
 """Records that the contract of each kind uses."""
 _PUBLIC: Mapping[str, tuple[type, ...]] = {
@@ -51,28 +64,37 @@ _PUBLIC: Mapping[str, tuple[type, ...]] = {
         contracts.DatasetContext,
         contracts.SamplerContext,
         contracts.BuildContext,
+        contracts.EncoderContext,
         contracts.MetricContext,
+        game.GameContext,
     ),
     "Records: what parts get and return": (
         records.Latent,
         records.Codes,
         records.Samples,
         records.DiscriminatorOutput,
+        records.Turn,
+        records.Step,
         records.LossTerms,
         records.Evaluation,
+        game.Batch,
+        game.Player,
     ),
-    "Specs: what data sets and samplers declare": (
+    "Specs: what data sets, samplers and games declare": (
         specs.DataSpec,
         specs.Normalization,
         specs.GaussianMixture,
         specs.LatentSpec,
+        specs.GameSpec,
+        specs.NetworkRole,
     ),
     "Descriptions: what losses and metrics declare": (contracts.TermInfo, contracts.Divergence, contracts.MetricInfo),
 }
 """Classes with fields that plugins get, return or declare."""
 _WRITTEN = "<!-- written by docs/reference.py from hooks, contracts and registrations: change those, then run it -->"
 _ABILITIES: Mapping[Kind, tuple[type, ...]] = {
-    **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR), (contracts.DataDependentInit,)),
+    **dict.fromkeys((Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.ENCODER), (contracts.DataDependentInit,)),
+    Kind.GAME: (),
     Kind.LOSS: (contracts.LogOddsLoss,),
     Kind.SAMPLER: (contracts.KnownNoiseMoments, contracts.BoundedNoise),
     Kind.DATASET: (
@@ -106,7 +128,7 @@ def pages() -> dict[str, str]:
 
 def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     hook = getattr(hook_specs, f"ganforge_register_{kind.plural}")
-    contract = getattr(contracts, kind.value.capitalize())
+    contract = game.Game if kind is Kind.GAME else getattr(contracts, kind.value.capitalize())
     context = _CONTEXT[kind]
     yield _WRITTEN
     yield f"# {kind.plural.capitalize()}"
@@ -130,7 +152,10 @@ def _page(kind: Kind, registry: Registry) -> Iterator[str]:
     yield "## The contract"
     yield f"The factory is called as `factory(params, context)`; `context` is a {_link(context)}:"
     yield _fields(context)
-    yield "The component must implement this; no base class is needed:"
+    if kind is Kind.GAME:
+        yield "The component is a child of this class:"
+    else:
+        yield "The component must implement this; no base class is needed:"
     yield _source(contract)
     if abilities := _ABILITIES[kind]:
         yield "These abilities are optional. A component has one if it defines its member:"

@@ -1,4 +1,4 @@
-"""The guide for plugin authors, followed word for word: its files written, its commands run, what it shows compared.
+"""The guides for plugin authors, followed word for word: their files written, their commands run, what they show compared.
 
 Once in a virtual environment with nothing but wheels; and once quickly, with this interpreter and a pip that only writes down what
 is installed, leaving out what needs the network.
@@ -6,16 +6,23 @@ is installed, leaving out what needs the network.
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+from ganforge.cli.app import main
+from ganforge.storage.checkpoints import load_newest
+from ganforge.storage.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "how-to" / "write-a-plugin.md"
+PAGE, GAME_PAGE = (ROOT / "docs" / "how-to" / f"write-a-{what}.md" for what in ("plugin", "game"))
 
 PIP = '''\
 """As much of pip as the guide needs: ``install -e FOLDER`` and ``uninstall --yes NAME``, in the folder SITE."""
@@ -48,11 +55,12 @@ print("done")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: of commands, or of one file's text."""
+    """A fenced block: of commands, or of one file's text, or of text that is added to one."""
 
     language: str
     text: str
     file: str | None
+    adds: bool = False
 
     @property
     def commands(self):
@@ -62,14 +70,14 @@ class Block:
         return [tuple(part.split("\n", 1)) for part in parts[1:]]
 
 
-def blocks():
+def blocks(page=PAGE):
     """The page's blocks in order; a file's name is the last path in the paragraph before it."""
     found, end = [], 0
-    text = PAGE.read_text()
+    text = page.read_text()
     for match in re.finditer(r"^```(\w*)\n(.*?)^```\n", text, flags=re.DOTALL | re.MULTILINE):
         before = text[end : match.start()].strip().rpartition("\n\n")[2]
         names = re.findall(r"`([\w.-]+/[\w./-]+\.\w+)`", before)
-        found.append(Block(match[1], match[2], names[-1] if names and match[1] != "console" else None))
+        found.append(Block(match[1], match[2], names[-1] if names and match[1] != "console" else None, "Add to" in before))
         end = match.end()
     return found
 
@@ -80,21 +88,22 @@ def pattern(shown):
     return "".join(lines)
 
 
-def follow(folder, run, *, leave_out=()):
+def follow(folder, run, page=PAGE, *, leave_out=()):
     """Do all that the page says.
 
     Args:
         folder: where.
         run: runs a command line there; gives its exit code and what it printed.
+        page: the guide.
         leave_out: words of commands whose whole block is left out.
     """
     done = []
-    for block in blocks():
+    for block in blocks(page):
         if block.language != "console":
             assert block.file, f"which file is this?\n{block.text}"
             target = folder / block.file
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(block.text)
+            target.write_text(f"{target.read_text()}\n\n{block.text}" if block.adds else block.text)
         elif not any(word in block.text for word in leave_out):
             for command, shown in block.commands:
                 code, printed = run(command)
@@ -133,11 +142,10 @@ def shell(folder, environ):
     return run
 
 
-def test_the_page_holds_files_and_commands():
-    languages = [block.language for block in blocks()]
-    assert set(languages) == {"console", "python", "toml"}
-    assert languages[0] == "console"
-    assert all(block.file for block in blocks() if block.language != "console")
+@pytest.mark.parametrize("page", [PAGE, GAME_PAGE])
+def test_the_page_holds_files_and_commands(page):
+    assert {block.language for block in blocks(page)} == {"console", "python", "toml"}
+    assert all(block.file for block in blocks(page) if block.language != "console")
 
 
 @pytest.mark.parametrize(
@@ -163,6 +171,49 @@ def test_the_page_is_right(with_this_interpreter):
     ruff = [sys.executable, "-m", "ruff"]
     for words in (["check"], ["format", "--check"]):
         subprocess.run([*ruff, *words, "--no-cache", str(folder / "rals-gan")], check=True)
+
+
+@pytest.mark.slow
+def test_the_page_about_games_is_right(with_this_interpreter):
+    done = follow(with_this_interpreter.folder, with_this_interpreter, GAME_PAGE)
+    assert [command.split()[1] for command in done] == ["run", "sample", "plugins"]
+
+
+def test_the_game_of_the_page_resumes_bit_for_bit_and_is_evaluated(tmp_path, monkeypatch, capsys):
+    """What games share: checkpoints, moving averages, health checks without a critic, sampling, evaluation and export."""
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(GAME_PAGE):
+        if block.file:
+            target = tmp_path / Path(block.file).name
+            target.write_text(f"{target.read_text()}\n\n{block.text}" if block.adds else block.text)
+    settings = [
+        "train.iterations=20",
+        "checkpoints.every=10",
+        'tracking.mode="off"',
+        "pictures.report=false",
+        "metric[0].samples=50",
+    ]
+    given = ["--plain", "--plugin", "vae.py", *(word for one in settings for word in ("--set", one))]
+    assert main(["run", "vae_moons.toml", *given]) == 0
+    assert main(["run", "vae_moons.toml", *given]) == 0
+    whole, half = sorted(Path("runs/vae_moons").iterdir(), key=lambda path: path.stat().st_mtime)
+    shutil.rmtree(half / "checkpoints" / "00000020")
+    assert main(["run", "--resume", str(half), "--plain", "--plugin", "vae.py"]) == 0
+    states = [load_newest(RunFolder(path))[1].tensors for path in (whole, half)]
+    assert states[0].keys() == states[1].keys()
+    assert {name.partition("/")[0] for name in states[0]} == {"encoder", "generator", "ema", "optimizers", "random"}
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+    capsys.readouterr()
+    named = [str(whole), "--plugin", "vae.py"]
+    assert main(["evaluate", *named, "--weights", "raw"]) == 0
+    assert main(["sample", *named, "-n", "5", "--out", "samples.npz"]) == 0
+    assert main(["interpolate", *named, "--out", "walk.png"]) == 0
+    assert main(["export", *named, "--format", "safetensors"]) == 0
+    assert main(["report", str(whole)]) == 0
+    assert np.load("samples.npz")["values"].shape == (5, 2)
+    assert main(["evaluate", *named, "--metric", "optimal-discriminator"]) != 0
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,4 +1,8 @@
-"""Public API for plugins: everything a plugin may import from ganforge. Does not import torch."""
+"""Public API for plugins: everything a plugin may import from ganforge. Imports torch only for the base class of games."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from ganforge.core.contracts import (
     BoundedNoise,
@@ -9,6 +13,8 @@ from ganforge.core.contracts import (
     Discriminator,
     DistinctRealSamples,
     Divergence,
+    Encoder,
+    EncoderContext,
     EvaluationProtocol,
     FiniteHeldOut,
     Generator,
@@ -35,7 +41,11 @@ from ganforge.core.records import Codes, Critic, DiscriminatorOutput, Evaluation
 from ganforge.core.specs import DataSpec, GameSpec, GaussianMixture, LatentSpec, NetworkRole, Normalization
 from ganforge.registry.hookspecs import Registrar, hookimpl
 
+if TYPE_CHECKING:
+    from ganforge.games.game import Batch, Game, GameContext, Player
+
 __all__ = [
+    "Batch",
     "BoundedNoise",
     "BuildContext",
     "Codes",
@@ -50,9 +60,13 @@ __all__ = [
     "DiscriminatorOutput",
     "DistinctRealSamples",
     "Divergence",
+    "Encoder",
+    "EncoderContext",
     "Evaluation",
     "EvaluationProtocol",
     "FiniteHeldOut",
+    "Game",
+    "GameContext",
     "GameSpec",
     "GanforgeError",
     "GaussianMixture",
@@ -73,6 +87,7 @@ __all__ = [
     "Normalization",
     "ParallelSampleSource",
     "Params",
+    "Player",
     "Registrar",
     "ReliableSamples",
     "SampleSource",
@@ -88,3 +103,12 @@ __all__ = [
     "ValidationSplit",
     "hookimpl",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The classes of games, which import torch."""
+    if name not in ("Batch", "Game", "GameContext", "Player"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ganforge.games import game
+
+    return getattr(game, name)

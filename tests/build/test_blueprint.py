@@ -42,6 +42,7 @@ class Raising(Params):
 def test_every_part_is_found_with_its_params_and_key(source, registry):
     blueprint = resolve_recipe(source(), registry)
     assert [(part.key, part.component.id) for part in blueprint.parts] == [
+        ("game", "ganforge/two-player"),
         ("dataset", "ganforge/moons"),
         ("sampler", "ganforge/normal"),
         ("generator", "ganforge-vanilla/mlp"),
@@ -87,7 +88,7 @@ def test_defaults_that_toml_cannot_say_are_left_out(source, beside, component):
 
 def test_the_lock_names_what_the_run_is_made_of(source, registry):
     lock = make_lock(resolve_recipe(source(), registry)).to_plain()
-    assert lock["components"][2] == {
+    assert lock["components"][3] == {
         "key": "generator",
         "kind": "generator",
         "id": "ganforge-vanilla/mlp",
@@ -156,6 +157,23 @@ def test_one_mistake_is_one_problem(source, registry, old, new, key, message, hi
     assert message in problem.message
     assert hint is None or hint in problem.hint
     assert problem.line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "message", "hint"),
+    [
+        ('[discriminator]\nuse = "mlp"\n', "", "discriminator", "no [discriminator] table", '[discriminator] with use = "mlp"'),
+        ('[[loss]]\nuse = "non-saturating"\n', "", "loss", "the recipe has no [[loss]] table", "[[loss]] with use"),
+        ("[[loss]]", '[encoder]\nuse = "mlp"\n[[loss]]', "encoder", "the game has no network 'encoder'", "[generator]"),
+        ("[[loss]]", '[networks.a]\nuse = "mlp"\n[[loss]]', "networks.a", "the game has no network 'a'", "[discriminator]"),
+        ("[[loss]]", '[game]\nuse = "chess"\n[[loss]]', "game.use", "no game named 'chess'", "two-player"),
+    ],
+)
+def test_a_recipe_has_the_tables_that_its_game_needs(source, registry, old, new, key, message, hint):
+    (problem,) = problems(source((old, new)), registry)
+    assert problem.key == key
+    assert message in problem.message
+    assert hint in problem.hint
 
 
 def test_a_component_of_a_plugin_that_failed_is_reported_with_the_original_error(source, beside):

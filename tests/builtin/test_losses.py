@@ -156,7 +156,7 @@ def test_a_discriminator_that_is_very_sure_gives_finite_terms_and_gradients(name
     samples = [Samples(torch.full((4, 1), logit, requires_grad=True)) for logit in (1e4, -1e4)]
 
     for side in ("discriminator", "generator"):
-        total = getattr(loss(name), side)(lambda asked: DiscriminatorOutput(asked.values.squeeze(1)), *samples).total
+        total = getattr(loss(name), side)(Turn(lambda asked: DiscriminatorOutput(asked.values.squeeze(1)), *samples)).total
         gradients = torch.autograd.grad(total, [entry.values for entry in samples], allow_unused=True)
         assert total.isfinite()
         assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None)

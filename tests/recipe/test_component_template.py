@@ -155,4 +155,4 @@ def test_whole_recipe_can_be_pasted_together(tmp_path):
     (tmp_path / "recipe.toml").write_text("[train]\niterations = 20\n\n" + "\n\n".join(tables) + "\n")
 
     blueprint = resolve_recipe(read_recipe(tmp_path / "recipe.toml"), registry)
-    assert [(part.component.kind, part.component.name) for part in blueprint.parts] == wanted
+    assert [(part.component.kind, part.component.name) for part in blueprint.parts] == [(Kind.GAME, "two-player"), *wanted]

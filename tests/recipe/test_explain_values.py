@@ -148,7 +148,7 @@ def test_descriptions_are_on_one_line(explained):
     ("key", "chosen"),
     [
         ("train.seed", ["train.seed"]),
-        ("loss[0]", ["loss[0].use", "loss[0].params", "loss[0].weight"]),
+        ("loss[0]", ["loss[0].use", "loss[0].params", "loss[0].weight", "loss[0].every"]),
         ("loss.1.weight.start", ["loss[1].weight.start"]),
         ('generator."optimizer".lr', ["generator.optimizer.lr"]),
         ("requires", ["requires.ganforge", "requires.plugins"]),

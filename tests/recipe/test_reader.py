@@ -189,7 +189,6 @@ def test_one_mistake_is_one_problem_at_its_place(problems, old, new, key, messag
     [
         ("[sampler]", "sampler", "[sampler]"),
         ("[dataset]", "dataset", "[dataset]"),
-        ("[discriminator]", "discriminator", "[discriminator]"),
     ],
 )
 def test_a_missing_table_is_reported_with_its_beginning(write, whole, start, name, header):
@@ -199,13 +198,6 @@ def test_a_missing_table_is_reported_with_its_beginning(write, whole, start, nam
     assert problem.key == name
     assert problem.message == f"the recipe has no {header} table"
     assert problem.hint.startswith(f"add {header} with use = ")
-
-
-@pytest.mark.parametrize("rest", ["", "loss = []\n"])
-def test_missing_losses_are_reported_as_an_array_of_tables(write, whole, rest):
-    (problem,) = read_recipe(write(rest + whole[: whole.index("[[loss]]")])).problems
-    assert (problem.key, problem.message) == ("loss", "the recipe has no [[loss]] table")
-    assert "[[loss]] with use" in problem.hint
 
 
 def test_one_loss_written_as_a_table_is_reported(write, whole):
@@ -231,7 +223,6 @@ weight = true
         ("loss[0].use", 6),
         ("loss[0].weight", 7),
         ("dataset", None),
-        ("discriminator", None),
         ("sampler", None),
         ("pictures.every", None),
     ]
@@ -239,7 +230,7 @@ weight = true
         _ = source.recipe
     assert caught.value.problems == source.problems
     assert caught.value.exit_code == 2
-    assert str(caught.value).count("\n") == 7
+    assert str(caught.value).count("\n") == 6
 
 
 def test_problems_of_a_base_stand_in_the_base(write, whole):

@@ -125,6 +125,7 @@ def test_the_layout_is_stable_and_holds_every_default(write, whole):
     assert text.startswith('title = "Two moons"\n\n[train]\niterations = 20\nbatch_size = 64\nseed = 0\n')
     assert re.findall(r"^\[.*\]$", text, re.MULTILINE) == [
         "[train]",
+        "[game]",
         "[dataset]",
         "[dataset.params]",
         "[sampler]",

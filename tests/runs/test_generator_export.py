@@ -141,7 +141,11 @@ def test_the_metadata_says_what_goes_in_and_what_comes_out(generator, tmp_path):
     assert metadata["data"]["normalization"] == {"offset": [0.5, 2.0], "scale": [3.0, 0.25]}
     assert metadata["latent"]["categorical"] == [2]
     assert metadata["recipe"]["sampler"]["use"] == "ganforge/structured@1"
-    assert [one["id"] for one in metadata["components"]] == ["ganforge/structured", "ganforge-vanilla/mlp"]
+    assert [one["id"] for one in metadata["components"]] == [
+        "ganforge/two-player",
+        "ganforge/structured",
+        "ganforge-vanilla/mlp",
+    ]
     assert (metadata["iteration"], metadata["ganforge"]) == (20, ganforge.__version__)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from hatchling.builders.wheel import WheelBuilder
 
 from ganforge.registry.component import Kind
-from ganforge.scaffold import write_plugin
+from ganforge.scaffold import WRITTEN, write_plugin
 
-COMBINATIONS = tuple(chain.from_iterable(combinations(Kind, size) for size in range(1, len(Kind) + 1)))
+COMBINATIONS = tuple(chain.from_iterable(combinations(WRITTEN, size) for size in range(1, len(WRITTEN) + 1)))
 
 
 def name_of(kinds: tuple[Kind, ...]) -> str:

@@ -13,9 +13,9 @@ from ganforge import __version__
 from ganforge.cli.app import main
 from ganforge.core.errors import StorageError, UsageError
 from ganforge.registry.component import Kind
-from ganforge.scaffold import write_plugin
+from ganforge.scaffold import WRITTEN, write_plugin
 
-COMBINATIONS = list(chain.from_iterable(combinations(Kind, size) for size in range(1, len(Kind) + 1)))
+COMBINATIONS = list(chain.from_iterable(combinations(WRITTEN, size) for size in range(1, len(WRITTEN) + 1)))
 
 
 def hooks_of(folder):
@@ -29,13 +29,13 @@ def test_every_combination_of_kinds_is_whole(kinds, tmp_path):
 
     package = folder / "src" / "acme_gan"
     assert hooks_of(package) == {f"ganforge_register_{kind.plural}" for kind in kinds}
-    assert {kind.value for kind in Kind if (package / f"{kind}.py").exists()} == set(kinds)
+    assert {kind.value for kind in WRITTEN if (package / f"{kind}.py").exists()} == set(kinds)
     for path in folder.rglob("*.py"):
         compile(path.read_text(), path, "exec")
     assert not [path for path in folder.rglob("*") if path.is_file() and "$" in path.read_text()]
 
     recipe = tomllib.loads((folder / "recipes" / "acme.toml").read_text())
-    own = {kind for kind in Kind for table in [recipe[kind]] if "acme-gan/acme" in str(table)}
+    own = {kind for kind in WRITTEN for table in [recipe[kind]] if "acme-gan/acme" in str(table)}
     assert own == set(kinds)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["ganforge"] == {"acme-gan": "acme_gan.plugin"}
@@ -49,9 +49,9 @@ def test_what_is_written_passes_ruff(tmp_path):
     for number, kinds in enumerate(COMBINATIONS):
         write_plugin(f"acme{number}-gan", kinds, tmp_path)
     for name in ("a" * 40, "acme-progressive-growing-of-portraits-ab", "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-q-r-s-t"):  # the longest
-        for kinds in ([kind] for kind in Kind):
+        for kinds in ([kind] for kind in WRITTEN):
             write_plugin(name, kinds, tmp_path / kinds[0])
-        write_plugin(name, Kind, tmp_path)
+        write_plugin(name, WRITTEN, tmp_path)
     for words in (("check",), ("format", "--check")):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *words, "--no-cache", str(tmp_path)], capture_output=True, text=True, check=False
@@ -144,9 +144,9 @@ def test_no_kind_is_no_plugin(tmp_path):
 
 
 def test_factories_annotate_the_context_that_their_kind_gets(tmp_path):
-    package = write_plugin("acme-gan", Kind, tmp_path) / "src" / "acme_gan"
+    package = write_plugin("acme-gan", WRITTEN, tmp_path) / "src" / "acme_gan"
     contexts = {}
-    for kind in Kind:
+    for kind in WRITTEN:
         tree = ast.parse((package / f"{kind}.py").read_text())
         factory = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == f"build_{kind}")
         contexts[kind] = ast.unparse(factory.args.args[1].annotation)

@@ -260,7 +260,7 @@ def test_a_declared_second_order_is_no_fault(judged):
 
 
 def test_a_loss_for_one_turn_has_nothing_to_look_at_in_the_other(judged):
-    one_sided = type("OneSided", (Sound,), {"generator": lambda self, critic, real, fake: LossTerms({})})
+    one_sided = type("OneSided", (Sound,), {"generator": lambda self, turn: LossTerms({})})
 
     outcome = judged("L04", Kind.LOSS, lambda params, context: one_sided())
 

@@ -9,7 +9,7 @@ import pytest
 from ganforge.cli.app import main
 from ganforge.core.errors import UsageError
 from ganforge.registry.component import Kind
-from ganforge.scaffold import write_plugin
+from ganforge.scaffold import WRITTEN, write_plugin
 from ganforge.testing import CheckState, check_path
 from ganforge.testing.local_plugins import is_path, open_plugin
 
@@ -191,7 +191,7 @@ def test_a_name_is_no_path_even_where_a_folder_has_it(tmp_path, monkeypatch, ins
 
 
 def test_what_new_writes_passes_with_every_kind(tmp_path):
-    report = check_path(write_plugin("acme-all", list(Kind), tmp_path))
+    report = check_path(write_plugin("acme-all", WRITTEN, tmp_path))
 
     assert report.ok, str(report)
-    assert {outcome.subject.partition(" ")[0] for outcome in report.outcomes} == {"plugin", *Kind}
+    assert {outcome.subject.partition(" ")[0] for outcome in report.outcomes} == {"plugin", *WRITTEN}

@@ -114,12 +114,12 @@ def test_every_parameter_of_the_reader_is_taught_in_the_discriminators_turn_and_
     latent = Latent(torch.randn(64, 4), codes=drawn)
 
     still = Samples(generator(latent).detach(), latent=latent)
-    loss().discriminator(discriminator, still, still).total.backward()
+    loss().discriminator(Turn(discriminator, still, still)).total.backward()
     silent = [name for name, weight in discriminator.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert silent == ["realness.weight", "realness.bias"]
 
     moving = Samples(generator(latent), latent=latent)
-    loss().generator(discriminator, still, moving).total.backward()
+    loss().generator(Turn(discriminator, still, moving)).total.backward()
     assert [name for name, weight in generator.named_parameters() if weight.grad is None or not weight.grad.any()] == []
 
 

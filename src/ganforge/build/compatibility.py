@@ -13,6 +13,7 @@ from ganforge.build.parts import Part, PartSearch, plugin_errors
 from ganforge.core.errors import GanforgeError, PluginError, Problem
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.recipe.reader import RecipeSource
+from ganforge.recipe.validation import missing_table
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import FIRST_PARTY, Registry
 
@@ -211,7 +212,7 @@ def _conflicting_metric_names(source: RecipeSource, found: PartSearch) -> Iterat
 
 def _only_penalties(source: RecipeSource, found: PartSearch, losses: Sequence[Part]) -> Iterator[Problem]:
     if not source.tables("loss") and found.game is not None and found.game.needs_loss:
-        yield source.problem("loss", "the recipe has no [[loss]] table", "add [[loss]]")
+        yield source.problem("loss", *missing_table("loss"))
     if losses and all("penalty" in part.component.tags for part in losses):
         message = f"no loss trains the generator: there is only {_join(map(str, losses))}"
         yield source.problem("loss", message, 'add a [[loss]] with use = "non-saturating" or another adversarial loss')

@@ -114,8 +114,7 @@ class _DryRun:
             self._play(player, Batch(real, latent))
 
         generator = self.game.networks[self.spec.generator]
-        samples = draw_samples(generator, latent, data, self.spec.generator)
-        _require_finite(network_key(self.spec.generator), "values in eval mode", samples.values)
+        draw_samples(generator, latent, data, self.spec.generator)
 
     def _play(self, player: Player, batch: Batch) -> None:
         """One player's loss, and one backward pass; with a gradient penalty it is the second one."""
@@ -223,7 +222,7 @@ class _DryRun:
         if not isinstance(values, Tensor):
             return  # its caller says what is wrong
         what = "logits" if isinstance(output, DiscriminatorOutput) else "values"
-        _require_finite(key, what, values)
+        _require_finite(key, what if network.training else f"{what} in eval mode", values)
         learns = any(weight.requires_grad for weight in network.parameters())
         if learns and torch.is_grad_enabled() and not values.requires_grad:
             raise PartError(key, f"returns {what} that are detached from its weights, so no loss can train it")

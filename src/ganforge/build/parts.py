@@ -18,7 +18,7 @@ from ganforge.recipe.config import LIST_KINDS, NETWORK_KINDS, SINGLE_KINDS, Game
 from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.toml_file import Key, format_key
 from ganforge.recipe.toml_writer import without_unset
-from ganforge.recipe.validation import validate
+from ganforge.recipe.validation import missing_table, validate
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 
@@ -158,7 +158,7 @@ def find_parts(
 
     for kind in SINGLE_KINDS:
         find_all(kind)
-    game = next((_game_spec(part) for part in parts if part.component.kind is Kind.GAME and part.valid), None)
+    game = next((game_spec(part.component, part.params) for part in parts if part.component.kind is Kind.GAME and part.valid), None)
     if game is not None and set(NETWORK_KINDS) <= set(kinds):
         for role, key, table in _network_tables(source, game, problems):
             find(Kind(game.networks[role].kind), key, table, role)
@@ -190,9 +190,9 @@ def _network_tables(source: RecipeSource, game: GameSpec, problems: list[Problem
         if role not in game.networks:
             hint = f"its tables are {', '.join(tables.values())}"
             problems.append(source.problem(key, f"the game has no network '{role}'", hint))
-    for role, name in tables.items():
+    for role in tables:
         if role not in given:
-            problems.append(source.problem(network_key(role), f"the recipe has no {name} table", f"add {name}"))
+            problems.append(source.problem(network_key(role), *missing_table(network_key(role))))
         elif _names_component(given[role][1]):
             yield role, *given[role]
 
@@ -201,15 +201,16 @@ def _names_component(table: object) -> bool:
     return isinstance(table, Mapping) and isinstance(use := table.get("use"), str) and 0 < len(use) <= 200
 
 
-def _game_spec(part: Part) -> GameSpec:
+def game_spec(component: Component, params: Params) -> GameSpec:
     """What a game consists of.
 
     Raises:
-        PluginError: its plugin declares no spec, or one that is not a GameSpec.
+        PluginError: its plugin declares no spec, or one that is not a GameSpec, or its function fails.
     """
-    function = part.component.load_spec()
+    part = Part(component, params, Kind.GAME.value)
+    function = component.load_spec()
     with plugin_errors(part, f"{part}: its spec function failed"):
-        spec = None if function is None else function(part.params)
+        spec = None if function is None else function(params)
     if not isinstance(spec, GameSpec):
         raise PluginError(f"{part} has no spec that gives a GameSpec", remedy=part.report_hint)
     return spec

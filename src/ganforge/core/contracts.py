@@ -65,6 +65,17 @@ class BuildContext:
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderContext(BuildContext):
+    """Build-time information for encoders.
+
+    Attributes:
+        output: shape of what the encoder returns for one sample.
+    """
+
+    output: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MetricContext(BuildContext):
     """Build-time information for metrics: the sizes, and access to data and a cache for metrics that train or load a model.
 
@@ -211,9 +222,16 @@ class Discriminator(Protocol):
         """Logits ``(n,)`` and the heads that the network declares."""
 
 
+class Encoder(Protocol):
+    """A ``torch.nn.Module`` that maps samples to what a game reads from them, such as the parameters of a posterior."""
+
+    def __call__(self, samples: Samples) -> Tensor:
+        """``(n, *context.output)``, without an activation at the end."""
+
+
 @runtime_checkable
 class DataDependentInit(Protocol):
-    """Ability of a generator or discriminator: initialise weights from the data, once before training.
+    """Ability of a network: initialise weights from the data, once before training.
 
     Runs that are resumed, sampled or exported load their weights instead and need no data.
     """

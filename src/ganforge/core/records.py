@@ -134,7 +134,12 @@ Critic = Callable[[Samples], DiscriminatorOutput]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where training stands: the number of iterations done before this one, and how many there are in all."""
+    """Where training stands.
+
+    Attributes:
+        iteration: number of iterations done before this one.
+        iterations: number of iterations of the whole training.
+    """
 
     iteration: int
     iterations: int

@@ -23,7 +23,13 @@ used twice."""
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The input of one turn: a batch of real samples, as many latents, and a batch of each further data set, by its role."""
+    """The input of one update.
+
+    Attributes:
+        real: a batch of real samples.
+        latent: as many latents.
+        others: a batch of each further data set, by its role.
+    """
 
     real: Samples
     latent: Latent
@@ -114,9 +120,15 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class GameContext:
-    """What a game is built from: its networks by role, the objective, and the sizes of data and latents.
+    """What a game is built from.
 
-    ``discriminator_steps`` is ``train.discriminator_steps`` of the recipe.
+    Attributes:
+        spec: what the game declares.
+        networks: its networks, by role.
+        objective: the weighted sum of the recipe's losses.
+        data: shape, classes and range of the data.
+        latent: widths of the latents that the sampler draws.
+        discriminator_steps: ``train.discriminator_steps`` of the recipe.
     """
 
     spec: GameSpec

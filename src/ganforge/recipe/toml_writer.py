@@ -27,7 +27,7 @@ def to_toml(table: Mapping[str, Any]) -> str:
     """A whole recipe (:func:`to_plain`) as TOML, including defaults, in the order of the schema, and read back as an equal one."""
     lines = [f"{name} = {toml_value(item)}" for name, item in table.items() if not _is_table(item) and item != []]
     for name, item in table.items():
-        if isinstance(item, Mapping):
+        if isinstance(item, Mapping) and item:
             lines += _section(f"[{name}]", name, item)
         elif _is_table(item):
             for element in item:

@@ -223,7 +223,7 @@ def _message(error: _Error, models: tuple[type[Params], ...], root: type[Params]
     match kind:
         case _ if kind == "no_branch" or kind in _EXPECTED:
             return _wrong_type(_expected_type(details), key, value)
-        case _ if kind == "missing" or (kind == "too_short" and key == ("loss",)):
+        case "missing":
             return _missing(key)
         case "string_too_short" if context["min_length"] == 1:
             return "must not be empty", None
@@ -258,10 +258,16 @@ def _wrong_type(expected: str, key: Key, value: object) -> tuple[str, str | None
     return f"must be {expected}, got {format_value(value)}", hint
 
 
+def missing_table(key: str) -> tuple[str, str]:
+    """Message and hint if a recipe lacks a table that it needs."""
+    example = _TABLES.get(key, f"[{key}] with use = ...")
+    return f"the recipe has no {example.partition(' ')[0]} table", f"add {example}"
+
+
 def _missing(key: Key) -> tuple[str, str | None]:
     name = key[-1]
     if len(key) == 1 and name in _TABLES:
-        return f"the recipe has no {_TABLES[name].partition(' ')[0]} table", f"add {_TABLES[name]}"
+        return missing_table(str(name))
     if isinstance(name, int):
         return f"the list is too short: element {name} is missing", None
     return "is missing", f"add {name} = …" + (f" to {format_key(key[:-1])}" if key[:-1] else "")

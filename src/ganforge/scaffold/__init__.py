@@ -15,6 +15,8 @@ from ganforge.registry.component import Kind
 from ganforge.registry.registry import FIRST_PARTY, new_name_error
 from ganforge.registry.selection import normalize_name
 
+WRITTEN = tuple(kind for kind in Kind if kind not in (Kind.ENCODER, Kind.GAME))
+"""Kinds that have a template; the others need each other, see docs/how-to/write-a-game.md."""
 _RECIPE = (Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR, Kind.LOSS, Kind.METRIC)
 _MAX_LENGTH, _MAX_CLASS_LENGTH = 40, 16
 """Characters of a plugin's name, and of the part that class names contain: more would make lines of the templates too long."""
@@ -29,7 +31,10 @@ def write_plugin(name: str, kinds: Iterable[Kind], into: Path) -> Path:
         UsageError: the name is invalid or reserved, there is no kind, or the folder exists.
         StorageError: the files cannot be written.
     """
-    chosen = tuple(kind for kind in Kind if kind in set(kinds))
+    wanted = set(kinds)
+    if unwritten := sorted(wanted.difference(WRITTEN)):
+        raise UsageError(f"there is no template for {' and '.join(unwritten)}", remedy="write it after docs/how-to/write-a-game.md")
+    chosen = tuple(kind for kind in WRITTEN if kind in wanted)
     words = _words(name, chosen)
     folder = into / words["distribution"]
     try:
@@ -50,7 +55,7 @@ def _words(name: str, kinds: Sequence[Kind]) -> dict[str, str]:
     """The values of the templates' placeholders."""
     distribution = _checked(name)
     if not kinds:
-        raise UsageError("a plugin needs at least one component", remedy=f"choose from --kinds {','.join(Kind)}")
+        raise UsageError("a plugin needs at least one component", remedy=f"choose from --kinds {','.join(WRITTEN)}")
     component = distribution.removesuffix("-gan") or distribution
     names = ["a data set" if kind is Kind.DATASET else f"a {kind}" for kind in kinds]
     class_name = _class_name(component)

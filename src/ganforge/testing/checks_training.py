@@ -14,6 +14,7 @@ from torch.nn.utils import parameters_to_vector
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.build.dry_run import dry_run
+from ganforge.build.parts import game_spec
 from ganforge.builtin.games import two_player_spec
 from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
 from ganforge.core.events import Finished, Stepped
@@ -21,7 +22,7 @@ from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Latent
 from ganforge.core.specs import DataSpec, LatentSpec
 from ganforge.games.two_player import TwoPlayerGame
-from ganforge.recipe.config import Recipe
+from ganforge.recipe.config import SINGLE_KINDS, Recipe, network_key
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef
@@ -29,18 +30,17 @@ from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
 from ganforge.testing.checks_losses import PLAYERS, find_discriminator, turn_terms
 from ganforge.testing.component_case import ComponentCase, FixedDataset, random_latents, random_samples, recipe_folder
-from ganforge.testing.conformance import BUILDS, CheckFailedError, check, require
-from ganforge.testing.stub_components import LinearDiscriminator, LinearGenerator, StubLoss
+from ganforge.testing.conformance import BUILDS, CheckFailedError, NotApplicableError, check, require
+from ganforge.testing.stub_components import LinearDiscriminator, LinearEncoder, LinearGenerator, StubLoss
 from ganforge.train.trainer import Trainer
 
 _ITERATIONS = 20
-_SINGLE = (Kind.GAME, Kind.DATASET, Kind.SAMPLER, Kind.GENERATOR, Kind.DISCRIMINATOR)
 _KIT = PluginRef("kit", "ganforge-testing", "1")
 
 
 @check("E01", *Kind, after=(*BUILDS, "T04", "G01", "D01", "T01", "L06", "M01", "S02", "T06"))
 def trains(subject: ComponentCase) -> None:
-    """Twenty iterations of a small recipe with the component finish and change both networks.
+    """Twenty iterations of a small recipe with the component finish and change every network.
 
     The other components are stubs; a loss with terms for one turn only is combined with a stub loss.
     """
@@ -61,6 +61,8 @@ def trains(subject: ComponentCase) -> None:
 def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
     stubs = _stubs(subject)
     parts = stubs | {subject.kind: subject.component}
+    if subject.kind is Kind.ENCODER:
+        parts[Kind.GAME] = _encoder_game(subject)
     losses = [parts[Kind.LOSS]]
     if subject.kind is Kind.LOSS:
         parts[Kind.DISCRIMINATOR] = find_discriminator(subject) or stubs[Kind.DISCRIMINATOR]
@@ -68,10 +70,15 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
             losses.append(stubs[Kind.LOSS])
 
     metrics = [parts[Kind.METRIC]] if Kind.METRIC in parts else []
+    spec = game_spec(parts[Kind.GAME], subject.params() if subject.kind is Kind.GAME else NoParams())
+    networks = {role: _table(parts[Kind(one.kind)]) for role, one in spec.networks.items()}
+    named = {role: networks.pop(role) for role in tuple(networks) if network_key(role) == role}
     tables = {
         "train": {"iterations": _ITERATIONS, "batch_size": 8, "seed": 0},
-        **{kind.value: _table(parts[kind]) for kind in _SINGLE},
-        "loss": [_table(loss) for loss in losses],
+        **{kind.value: _table(parts[kind]) for kind in SINGLE_KINDS},
+        **named,
+        "networks": networks,
+        "loss": [_table(loss) for loss in losses] if spec.needs_loss else [],
         "metric": [{**_table(metric), "samples": 16, "every": _ITERATIONS} for metric in metrics],
         "pictures": {"samples": 16, "every": _ITERATIONS},
         "checkpoints": {"every": _ITERATIONS},
@@ -84,6 +91,20 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
     trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=folders)
     dry_run(blueprint, trainer)
     return trainer
+
+
+def _encoder_game(subject: ComponentCase) -> Component:
+    """An installed game with an encoder, of the encoder's own distribution if there is one.
+
+    Raises:
+        NotApplicableError: no installed game has an encoder.
+    """
+    games = [one for one in subject.registry.components(Kind.GAME) if not one.missing]
+    specs = [(one, game_spec(one, one.load_params()())) for one in games]
+    fitting = [one for one, spec in specs if any(role.kind == "encoder" for role in spec.networks.values())]
+    if not fitting:
+        raise NotApplicableError("no installed game has an encoder")
+    return min(fitting, key=lambda one: one.plugin.distribution != subject.component.plugin.distribution)
 
 
 def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -117,6 +138,7 @@ def _stubs(subject: ComponentCase) -> dict[Kind, Component]:
         stub(Kind.SAMPLER, build_sampler, spec=latent_spec),
         stub(Kind.GENERATOR, LinearGenerator),
         stub(Kind.DISCRIMINATOR, LinearDiscriminator, provides=tuple(f"head:{name}" for name in heads)),
+        stub(Kind.ENCODER, LinearEncoder),
         stub(Kind.LOSS, lambda _params, _context: StubLoss()),
         stub(Kind.GAME, TwoPlayerGame, spec=two_player_spec),
     )

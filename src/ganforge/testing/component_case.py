@@ -20,17 +20,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, MetricContext, SamplerContext
-from ganforge.core.params import Params
+from ganforge.build.parts import game_spec
+from ganforge.core.contracts import BuildContext, Dataset, DatasetContext, EncoderContext, MetricContext, SamplerContext
+from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Codes, Latent, Samples
 from ganforge.core.specs import DataSpec, GaussianMixture, LatentSpec
+from ganforge.games.game import GameContext, Objective, WeightedLoss
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
+from ganforge.testing import stub_components
 from ganforge.testing.conformance import CheckFailedError, Outcome, require
 from ganforge.train.modules import give_sizes
 
 _CLASSES = 3
+_STUBS: dict[str, Any] = {
+    "generator": stub_components.LinearGenerator,
+    "discriminator": stub_components.LinearDiscriminator,
+    "encoder": stub_components.LinearEncoder,
+}
 _DENSITY = GaussianMixture(means=((-1.0, 0.0), (1.0, 0.0), (0.0, 1.5)), std=0.1)
 
 
@@ -110,9 +118,12 @@ class ComponentCase:
 
     @property
     def context(self) -> BuildContext:
-        """The build context; for a metric with a random data set to learn from."""
-        make = metric_context if self.kind is Kind.METRIC else BuildContext
-        return make(self.data, self.latent)
+        """The build context; for a metric with a random data set to learn from, for an encoder with an output."""
+        if self.kind is Kind.METRIC:
+            return metric_context(self.data, self.latent)
+        if self.kind is Kind.ENCODER:
+            return EncoderContext(self.data, self.latent, (5,))
+        return BuildContext(self.data, self.latent)
 
     def params(self) -> Params:
         """The component's params, made from its ``check_params``."""
@@ -120,7 +131,19 @@ class ComponentCase:
 
     def build(self, seed: int = 0) -> Any:
         """Build the component as a run with this seed would."""
+        if self.kind is Kind.GAME:
+            torch.manual_seed(seed)
+            return self.component.load_factory()(self.params(), self.game_context())
         return self.build_for(SamplerContext(self.data) if self.kind is Kind.SAMPLER else self.context, seed)
+
+    def game_context(self) -> GameContext:
+        """The context of a game, with stub networks and, if it needs losses, the stub loss."""
+        spec, sizes = game_spec(self.component, self.params()), BuildContext(self.data, self.latent)
+        networks: dict[str, nn.Module] = {}
+        for role, one in spec.networks.items():
+            networks[role] = _STUBS[one.kind](NoParams(), sizes if one.sizes is None else one.sizes(sizes))
+        losses = [WeightedLoss("stub", stub_components.StubLoss())] if spec.needs_loss else []
+        return GameContext(spec, networks, Objective(losses, ()), self.data, self.latent)
 
     def build_for(self, context: BuildContext | SamplerContext, seed: int = 0) -> Any:
         """Build the component for a given context."""

@@ -5,13 +5,14 @@ Shapes: n samples, w flattened latent width, d numbers per sample.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganforge.core.contracts import BuildContext, TermInfo
+from ganforge.core.contracts import BuildContext, EncoderContext, TermInfo
 from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import NoParams
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples, Turn
@@ -58,6 +59,20 @@ class LinearDiscriminator(nn.Module):
         features = self.features(torch.cat([samples.values.flatten(1), *_hot(samples.labels, self.classes)], dim=1))
         heads = {name: head(features) for name, head in self.heads.items()}
         return DiscriminatorOutput(self.realness(features).squeeze(1), heads=heads, features=features)
+
+
+class LinearEncoder(nn.Module):
+    """One linear layer from samples to what the game wants."""
+
+    def __init__(self, _params: NoParams, context: EncoderContext) -> None:
+        super().__init__()
+        self.output = context.output
+        self.layer = nn.Linear(context.data.size, math.prod(context.output))
+
+    def forward(self, samples: Samples) -> Tensor:
+        """``(n, *output)``."""
+        values: Tensor = self.layer(samples.values.flatten(1))
+        return values.reshape(-1, *self.output)
 
 
 class StubLoss:
