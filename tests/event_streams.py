@@ -74,7 +74,7 @@ def _events(kind="moons", *, begin=0, end=100, iterations=100, every=25, outcome
     draw = torch.Generator().manual_seed(7)
     real = {"moons": _moons(300, draw)[0], "bell": torch.randn(400, 1, generator=draw), "images": torch.zeros(70, 1, 8, 8)}[kind]
     parameters = {"generator": 17_282, "discriminator": 17_279}
-    yield Started(begin, iterations, "cpu", data, latent, parameters, READINGS, MEASURES, Samples(real))
+    yield Started(begin, iterations, "cpu", data, latent, parameters, *parameters, READINGS, MEASURES, Samples(real))
 
     def picture(iteration):
         return SamplesDrawn(iteration, *pictured(iteration / iterations, torch.Generator().manual_seed(3)))

@@ -171,6 +171,8 @@ def test_wide_points_without_field_or_groups(folder, events):
         DataSpec((5,)),
         LatentSpec(2),
         {},
+        "generator",
+        None,
         {},
         {},
         Samples(torch.randn(50, 5, generator=torch.Generator().manual_seed(0))),

@@ -51,7 +51,19 @@ def handle(folder, writer, clock):
 
 
 def started(iteration=0):
-    return Started(iteration, 100, "cpu", DataSpec((2,)), LatentSpec(2), {"generator": 1}, {}, {}, Samples(torch.zeros(1, 2)))
+    return Started(
+        iteration,
+        100,
+        "cpu",
+        DataSpec((2,)),
+        LatentSpec(2),
+        {"generator": 1},
+        "generator",
+        "discriminator",
+        {},
+        {},
+        Samples(torch.zeros(1, 2)),
+    )
 
 
 def stepped(iteration, **terms):

@@ -20,8 +20,16 @@ NEAR = {"oscillation/away": 0.1}
 VARIED = {"collapse": 0.9, "collapse/precision": 0.9, "collapse/spread": 1.0}
 
 
+def given(values, levels=None, config=None, **more) -> CheckInputs:
+    return CheckInputs(config or Health(), "generator", "discriminator", values, levels or {}, **more)
+
+
+def remedy(problem, losses=()):
+    return remedy_for(problem, losses, generator="generator", critic="discriminator")
+
+
 def seen(check: str, values: dict[str, float], levels=None):
-    sight = CHECKS[check].observe(CheckInputs(Health(), values, levels or {}))
+    sight = CHECKS[check].observe(given(values, levels or {}))
     return sight and (sight.level, sight.problem)
 
 
@@ -102,22 +110,22 @@ def test_what_was_not_measured_is_no_trouble(check):
 
 @pytest.mark.parametrize(("before", "level"), [(0.1, "warn"), (0.17, "fail"), (0.0, "fail"), (0.3, "fail")])
 def test_coverage_that_still_rises_counts_one_level_less(before, level):
-    now = CheckInputs(Health(), {**VARIED, "collapse": 0.18}, previous={"collapse": before})
+    now = given({**VARIED, "collapse": 0.18}, previous={"collapse": before})
     assert CHECKS["collapse"].observe(now).level == level
-    now = CheckInputs(Health(), {**VARIED, "collapse": 0.4}, previous={"collapse": 0.3})
+    now = given({**VARIED, "collapse": 0.4}, previous={"collapse": 0.3})
     assert CHECKS["collapse"].observe(now) is None
 
 
 def test_samples_need_not_be_near_the_data_before_the_last_third():
     values = {"convergence": 0.0, "convergence/distance": 2.0}
-    assert CHECKS["convergence"].observe(CheckInputs(Health(), values, progress=0.69)) is None
-    assert CHECKS["convergence"].observe(CheckInputs(Health(), values, progress=0.7)).level == "fail"
+    assert CHECKS["convergence"].observe(given(values, progress=0.69)) is None
+    assert CHECKS["convergence"].observe(given(values, progress=0.7)).level == "fail"
 
 
 @pytest.mark.parametrize("frozen", [("generator",), ("discriminator",), ("generator", "discriminator")])
 def test_a_network_that_cannot_learn_is_named_with_its_key(frozen):
     values = {"convergence": 0.0, "convergence/distance": 2.0}
-    seen = CHECKS["convergence"].observe(CheckInputs(Health(), values, frozen=frozen))
+    seen = CHECKS["convergence"].observe(given(values, frozen=frozen))
     assert seen.key == f"{frozen[0]}.optimizer.lr"
     assert seen.evidence.endswith(f"; the {' and the '.join(frozen)} cannot learn at a learning rate of 0")
 
@@ -146,20 +154,20 @@ def test_a_value_upon_a_limit_does_not_flicker(check, around, between):
 
 def test_a_limit_of_a_recipe_counts():
     table = Health.model_validate({"dominance": {"warn": 0.1, "fail": 0.2}})
-    sight = CHECKS["dominance"].observe(CheckInputs(table, {"dominance": 0.25, **SURE}))
+    sight = CHECKS["dominance"].observe(given(config=table, values={"dominance": 0.25, **SURE}))
     assert sight.level == "fail"
 
 
 def test_an_exploding_gradient_blames_neither_network_alone():
-    remedy = REMEDIES["exploding gradients"]
-    assert CHECKS["gradients"].observe(CheckInputs(Health(), {"gradients/discriminator": 1e5})).key is remedy.key is None
-    assert {"generator.optimizer.lr", "discriminator.optimizer.lr"} <= set(remedy.text.replace(";", " ").split())
+    found = remedy("exploding gradients")
+    assert CHECKS["gradients"].observe(given({"gradients/discriminator": 1e5})).key is found.key is None
+    assert {"generator.optimizer.lr", "discriminator.optimizer.lr"} <= set(found.text.replace(";", " ").split())
 
 
 def test_every_check_has_its_table_and_every_problem_its_remedy():
     tables = set(Health.model_fields) - {"enabled", "on_fail", "every", "sample_checks", "samples", "warmup"}
     assert tables == set(CHECKS) | {"metrics"}
-    assert all(remedy.text for remedy in REMEDIES.values())
+    assert all(one.text for one in REMEDIES.values())
 
 
 def test_looks_may_take_as_many_samples_as_their_pairs_can_be_compared():
@@ -200,15 +208,35 @@ def test_no_remedy_recommends_losses_that_the_recipe_uses():
         ("mode collapse", ["relativistic", "r1", "r2"]),
         ("duplicates", ["relativistic", "r1", "r2"]),
     ):
-        remedy = remedy_for(problem, losses)
-        assert remedy.text != REMEDIES[problem].text, problem
-        assert not re.search(r"such as r1|use losses|use the non-saturating|losses r1", remedy.text), problem
-    assert remedy_for("mode collapse", ["relativistic"]) == REMEDIES["mode collapse"], "one of three is not all"
+        found = remedy(problem, losses)
+        assert found.text != remedy(problem).text, problem
+        assert not re.search(r"such as r1|use losses|use the non-saturating|losses r1", found.text), problem
+    assert remedy("mode collapse", ["relativistic"]) == remedy("mode collapse"), "one of three is not all"
 
 
 def test_the_example_in_the_documentation_is_a_finding():
     messages, helps = re.search(r"```\n(fail: .*)\n  (what usually helps: .*)\n", PAGE.read_text()).groups()
-    remedy = REMEDIES["mode collapse"]
+    found = remedy("mode collapse")
     seen = "all samples are nearly the same: their spread is 1.3% of the data's"
-    finding = Finding("collapse", "mode collapse", "fail", seen, 200, 300, remedy.text, remedy.key)
+    finding = Finding("collapse", "mode collapse", "fail", seen, 200, 300, found.text, found.key)
     assert (messages, helps) == (headline(finding), advice(finding))
+
+
+def test_remedies_name_the_tables_of_the_game():
+    found = remedy_for("discriminator dominance", generator="generator_ab", critic="critic_b")
+    assert found.key == "networks.critic_b.optimizer.lr"
+    assert remedy_for("divergence", generator="generator_ab", critic=None).key == "networks.generator_ab.optimizer.lr"
+
+
+@pytest.mark.parametrize(
+    "problem", ["mode collapse", "exploding gradients", "convergence failure", "memorisation", "labels ignored"]
+)
+def test_without_a_critic_no_remedy_speaks_of_one(problem):
+    found = remedy_for(problem, generator="generator", critic=None)
+    assert not re.search(r"discriminator|penalty|losses|networks\.", f"{found.text} {found.key}")
+
+
+def test_weights_of_a_critic_may_grow():
+    values = {"weights/encoder": 1.0, "weights/critic": 1e4}
+    assert CHECKS["weights"].observe(CheckInputs(Health(), "encoder", "critic", values)) is None
+    assert CHECKS["weights"].observe(CheckInputs(Health(), "encoder", None, values)).problem == "divergence"

@@ -19,7 +19,8 @@ from ganforge.health.monitor import KEY, HealthMonitor, monitored
 
 
 def started(iterations: int, at: int = 0) -> Started:
-    return Started(at, iterations, "cpu", DataSpec((2,)), LatentSpec(2), {}, {}, {}, Samples(torch.zeros(1, 2)))
+    roles = ("generator", "discriminator")
+    return Started(at, iterations, "cpu", DataSpec((2,)), LatentSpec(2), {}, *roles, {}, {}, Samples(torch.zeros(1, 2)))
 
 
 def step(iteration: int, **signals: float) -> Stepped:

@@ -215,14 +215,14 @@ def test_data_that_repeat_by_themselves_are_no_collapse(rate):
     for seed in range(20):
         probe = of_counts(counts(seed, rate), counts(seed + 100, rate), counts(seed + 200, rate))
         found, _ = measure_samples(probe, NOISE)
-        assert DUPLICATES.observe(CheckInputs(Health(), found)) is None, seed
+        assert DUPLICATES.observe(CheckInputs(Health(), "generator", None, found)) is None, seed
         assert found["duplicates/same"] == pytest.approx(found["duplicates/usual"], rel=0.3)
 
 
 def test_of_data_that_repeat_more_repeats_than_that_are_reported():
     same = torch.full((N, 1), 20.0)
     found, _ = measure_samples(of_counts(same, counts(1, 20.0), counts(2, 20.0)), NOISE)
-    messages = DUPLICATES.observe(CheckInputs(Health(), found))
+    messages = DUPLICATES.observe(CheckInputs(Health(), "generator", None, found))
     assert (messages.level, messages.problem) == ("fail", "mode collapse")
     assert messages.evidence.startswith("samples repeat exactly: about 1 different ones, and ")
 

@@ -16,8 +16,8 @@ from ganforge import __version__
 from ganforge.build.compatibility import KnownSpecs, check_compatibility
 from ganforge.build.parts import Part, PartSearch, find_parts
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, Problem, RecipeError, did_you_mean
-from ganforge.core.specs import GameSpec
-from ganforge.recipe.config import NETWORK_KINDS, SINGLE_KINDS, Recipe, network_key
+from ganforge.core.specs import GameSpec, network_key
+from ganforge.recipe.config import NETWORK_KINDS, SINGLE_KINDS, Recipe
 from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.toml_file import step_into
 from ganforge.registry.component import Kind

@@ -27,10 +27,10 @@ from ganforge.build.parts import named_parts
 from ganforge.core.contracts import Loss, StreamingDataset
 from ganforge.core.errors import IncompatiblePartsError, PartError, RunFolderError, describe_error, isolated, part_errors
 from ganforge.core.records import DiscriminatorOutput, Latent, LossTerms, Samples, Step, Turn
+from ganforge.core.specs import network_key
 from ganforge.games.checked_calls import discriminate, draw_latents, generate, loss_terms
 from ganforge.games.game import Batch, Game, Player, cached
 from ganforge.games.two_player import with_input_grad
-from ganforge.recipe.config import network_key
 from ganforge.train.evaluator import draw_samples
 from ganforge.train.modules import copied, evaluating, load_network, network_state
 from ganforge.train.random_streams import seeded

@@ -13,8 +13,8 @@ from pydantic import JsonValue
 from ganforge.core.errors import GanforgeError, PartError, PluginError, Problem, UsageError, describe_error, isolated
 from ganforge.core.params import NoParams, Params
 from ganforge.core.redaction import HIDDEN
-from ganforge.core.specs import GameSpec
-from ganforge.recipe.config import LIST_KINDS, NETWORK_KINDS, SINGLE_KINDS, GameTable, network_key
+from ganforge.core.specs import GameSpec, network_key
+from ganforge.recipe.config import LIST_KINDS, NETWORK_KINDS, SINGLE_KINDS, GameTable
 from ganforge.recipe.reader import RecipeSource
 from ganforge.recipe.toml_file import Key, format_key
 from ganforge.recipe.toml_writer import without_unset

@@ -40,6 +40,8 @@ class Started:
         iterations: total number of iterations.
         device: the networks' device, such as ``cpu`` or ``cuda:0``.
         parameters: number of trainable parameters by network.
+        generator: the network that makes samples.
+        critic: the network that tells real from generated samples, or ``None`` if the game has none.
         term_info: what each loss term means, by ``"discriminator/real"``; totals included.
         value_info: what each metric value means, by ``"wasserstein"`` or ``"modes/captured"``.
         real: real samples to show beside generated ones, on the CPU, in the data's own units.
@@ -52,6 +54,8 @@ class Started:
     data: DataSpec
     latent: LatentSpec
     parameters: Mapping[str, int]
+    generator: str
+    critic: str | None
     term_info: Mapping[str, TermInfo]
     value_info: Mapping[str, MetricInfo]
     real: Samples

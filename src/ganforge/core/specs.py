@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ganforge.core.errors import IncompatiblePartsError, UsageError
 
@@ -218,6 +218,11 @@ class LatentSpec:
 
 NetworkKind = Literal["generator", "discriminator", "encoder"]
 """The kinds of components that are networks."""
+
+
+def network_key(role: str) -> str:
+    """The recipe's table of a network: ``generator``, or ``networks.generator_ab``."""
+    return role if role in get_args(NetworkKind) else f"networks.{role}"
 
 
 @dataclass(frozen=True, slots=True)

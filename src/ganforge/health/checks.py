@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple
 
 from ganforge.core.findings import NON_FINITE, NON_FINITE_REMEDY, Level
 from ganforge.core.health_config import Health, Limits, WarnLimit
+from ganforge.core.specs import network_key
 
 _HYSTERESIS = 0.9
 """A value that has crossed a limit must come back by this factor, so that a value near the limit does not flicker."""
-_NETWORKS = ("generator", "discriminator")
 MIN_SPREAD = 0.05
 """Spread relative to real samples below which all samples count as one."""
 _MAX_REPEATED = 1e-4
@@ -40,10 +40,13 @@ class Observation:
 class CheckInputs:
     """What checks know: newest values, with diagnostics smoothed, the sample values before them, and each check's present level.
 
+    ``generator`` is the network that makes samples, ``critic`` the one that tells them from real ones, if there is one.
     ``progress`` is the share of the run that is done; ``frozen`` are the networks whose learning rate is 0.
     """
 
     config: Health
+    generator: str
+    critic: str | None
     values: dict[str, float] = field(default_factory=dict)
     levels: dict[str, Level] = field(default_factory=dict)
     previous: dict[str, float] = field(default_factory=dict)
@@ -87,21 +90,20 @@ class HealthCheck:
 
 
 def _check_norms(inputs: CheckInputs, kind: Literal["gradients", "weights"]) -> Observation | None:
-    """A norm that is not finite, or that of either network's gradient or the generator's weights if it crosses a limit."""
-    norms = {name: norm for name in _NETWORKS if (norm := inputs.values.get(f"{kind}/{name}")) is not None}
+    """A norm that is not finite, or one that crosses a limit: of a gradient, or of the weights of a network that is no critic."""
+    head = f"{kind}/"
+    norms = {name.removeprefix(head): norm for name, norm in inputs.values.items() if name.startswith(head)}
     if lost := next((name for name, norm in norms.items() if not math.isfinite(norm)), None):
         what = f"the norm of the {lost}'s {kind.replace('gradients', 'gradient')} is {norms[lost]:g}"
-        return Observation("fail", NON_FINITE, what, f"{lost}.optimizer.lr")
-    if kind == "weights":
-        norms.pop("discriminator", None)
+        return Observation("fail", NON_FINITE, what, f"{network_key(lost)}.optimizer.lr")
+    if kind == "weights" and inputs.critic is not None:
+        norms.pop(inputs.critic, None)
     if not norms:
         return None
     worst = max(norms, key=lambda name: norms[name])
     level = inputs.level(kind, norms[worst])
     if kind == "weights":
-        return level and Observation(
-            level, "divergence", f"the generator's weights are {norms[worst]:.3g} times their initial size"
-        )
+        return level and Observation(level, "divergence", f"the {worst}'s weights are {norms[worst]:.3g} times their initial size")
     return level and Observation(level, "exploding gradients", f"the {worst}'s gradient has norm {norms[worst]:.3g}")
 
 
@@ -136,7 +138,7 @@ def _check_vanishing(inputs: CheckInputs) -> Observation | None:
     rejected = inputs.values.get("dominance/rejected")
     also = "" if rejected is None else f"; D is below 0.01 on {rejected:.0%} of the fakes"
     return level and Observation(
-        level, "vanishing gradient", f"the generator's gradient is {share:.1e} times its initial norm{also}"
+        level, "vanishing gradient", f"the {inputs.generator}'s gradient is {share:.1e} times its initial norm{also}"
     )
 
 
@@ -175,7 +177,7 @@ def _check_convergence(inputs: CheckInputs) -> Observation | None:
     if not inputs.frozen:
         return level and Observation(level, "convergence failure", evidence)
     evidence += f"; the {' and the '.join(inputs.frozen)} cannot learn at a learning rate of 0"
-    return level and Observation(level, "convergence failure", evidence, f"{inputs.frozen[0]}.optimizer.lr")
+    return level and Observation(level, "convergence failure", evidence, f"{network_key(inputs.frozen[0])}.optimizer.lr")
 
 
 def _check_collapse(inputs: CheckInputs) -> Observation | None:
@@ -274,15 +276,22 @@ class Remedy(NamedTuple):
     key: str | None = None
 
 
-def remedy_for(problem: str, losses: Collection[str] = ()) -> Remedy:
-    """The remedy for a problem; it never recommends losses that the recipe already uses, given by their names."""
+def remedy_for(problem: str, losses: Collection[str] = (), *, generator: str, critic: str | None) -> Remedy:
+    """The remedy for a problem, which names the tables of these networks.
+
+    It never recommends losses that the recipe already uses, given by their names.
+    """
     usual = REMEDIES[problem]
     used, other = _IF_USED.get(problem, (set(), usual))
-    text, key = other if used <= set(losses) else usual
+    remedy = other if used <= set(losses) else usual
+    if critic is None:
+        remedy = _WITHOUT_CRITIC.get(problem, remedy)
+    tables = {"generator": network_key(generator), "critic": network_key(critic or "")}
+    text, key = remedy.text.format(**tables), remedy.key and remedy.key.format(**tables)
     return Remedy(text.replace(_ADD_R1, "raise the weight of r1") if "r1" in losses else text, key)
 
 
-_BOTH_RATES = "lower the learning rates generator.optimizer.lr and discriminator.optimizer.lr"
+_BOTH_RATES = "lower the learning rates {generator}.optimizer.lr and {critic}.optimizer.lr"
 _ADD_R1 = "add a gradient penalty such as r1"
 _MODE_COVERING = {"relativistic", "r1", "r2"}
 
@@ -290,15 +299,15 @@ REMEDIES = {
     NON_FINITE: Remedy(*NON_FINITE_REMEDY),
     # Either network's steps may cause it, so there is no single key.
     "exploding gradients": Remedy(f"{_BOTH_RATES}; {_ADD_R1}"),
-    "divergence": Remedy("lower the generator's learning rate", "generator.optimizer.lr"),
+    "divergence": Remedy("lower the learning rate of {generator}", "{generator}.optimizer.lr"),
     "convergence failure": Remedy(
         "check both learning rates: if too high, samples keep jumping; if too low, a network does not learn; or train longer",
-        "generator.optimizer.lr",
+        "{generator}.optimizer.lr",
     ),
     "metric far from its ideal": Remedy("try other seeds (--seeds 4), which may end elsewhere; train longer", "train.seed"),
-    "discriminator dominance": Remedy(f"lower the discriminator's learning rate, or {_ADD_R1}", "discriminator.optimizer.lr"),
+    "discriminator dominance": Remedy("lower the learning rate of {critic}, or " + _ADD_R1, "{critic}.optimizer.lr"),
     "vanishing gradient": Remedy("use the non-saturating loss; weaken the discriminator", "loss"),
-    "discriminator over-fitting": Remedy(f"use more training samples or a smaller discriminator, or {_ADD_R1}", "dataset.params"),
+    "discriminator over-fitting": Remedy("use more training samples or a smaller discriminator, or " + _ADD_R1, "dataset.params"),
     "uneven discriminator": Remedy("penalise its gradient at real samples and at fakes: losses r1 and r2", "loss"),
     "mode collapse": Remedy(
         "use losses relativistic with r1 and r2, which reward covering all modes; or lower both learning rates", "loss"
@@ -308,20 +317,31 @@ REMEDIES = {
     "memorisation": Remedy("use more training samples, or a smaller generator and discriminator", "dataset.params"),
     "oscillation": Remedy("lower both learning rates towards the end, or raise the EMA decay", "train.ema_decay"),
     "labels ignored": Remedy(
-        "let the discriminator see the labels, or give the loss auxiliary-classifier a weight", "discriminator.use"
+        "let the discriminator see the labels, or give the loss auxiliary-classifier a weight", "{critic}.use"
     ),
     "codes ignored": Remedy("raise the weight of the loss mutual-information", "loss"),
 }
 _IF_USED: dict[str, tuple[set[str], Remedy]] = {
     "vanishing gradient": (
         {"non-saturating"},
-        Remedy("weaken the discriminator: lower its learning rate", "discriminator.optimizer.lr"),
+        Remedy("weaken the discriminator: lower its learning rate", "{critic}.optimizer.lr"),
     ),
     "uneven discriminator": ({"r1", "r2"}, Remedy("raise the weights of r1 and r2 alike", "loss")),
     "mode collapse": (
         _MODE_COVERING,
-        Remedy(f"{_BOTH_RATES}; raise the weights of r1 and r2; train longer", "generator.optimizer.lr"),
+        Remedy(f"{_BOTH_RATES}; raise the weights of r1 and r2; train longer", "{generator}.optimizer.lr"),
     ),
     "duplicates": (_MODE_COVERING, Remedy("widen the latent; raise the weights of r1 and r2", "sampler.params")),
 }
 """The remedy if the recipe uses all of these losses already."""
+_WITHOUT_CRITIC = {
+    "exploding gradients": Remedy("lower the learning rates"),
+    "convergence failure": Remedy("lower or raise the learning rates, or train longer", "{generator}.optimizer.lr"),
+    "mode collapse": Remedy("train longer; use larger networks, or a wider latent", "train.iterations"),
+    "duplicates": Remedy("use a wider latent", "sampler.params"),
+    "memorisation": Remedy("use more training samples, or smaller networks", "dataset.params"),
+    "oscillation": Remedy("lower the learning rates towards the end, or raise the EMA decay", "train.ema_decay"),
+    "labels ignored": Remedy("use networks that read the labels", "{generator}.use"),
+    "codes ignored": Remedy("raise the weight of the loss that reads the codes", "loss"),
+}
+"""The remedy in a game without a critic."""

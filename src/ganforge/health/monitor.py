@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -26,7 +26,7 @@ from ganforge.core.events import (
 )
 from ganforge.core.findings import UNAVAILABLE, Finding, Level, non_finite
 from ganforge.core.health_config import Health, PersistentLimits
-from ganforge.health.checks import CHECKS, CheckInputs, HealthCheck, Observation, remedy_for
+from ganforge.health.checks import CHECKS, CheckInputs, HealthCheck, Observation, Remedy, remedy_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,12 +82,12 @@ class _History:
             return "fail"
         return "warn" if self.counts["warn"] >= self.needed else None
 
-    def finding(self, check: str, losses: Collection[str]) -> Finding | None:
-        """The finding, if the observations persist; ``losses`` are those of the recipe."""
+    def finding(self, check: str, remedy_of: Callable[[str], Remedy]) -> Finding | None:
+        """The finding, if the observations persist."""
         seen, level = self.observation, self.level
         if seen is None or level is None:
             return None
-        remedy, key = remedy_for(seen.problem, losses)
+        remedy, key = remedy_of(seen.problem)
         return Finding(check, seen.problem, level, seen.evidence, self.since[level], self.last, remedy, seen.key or key)
 
     def add(self, iteration: int, observation: Observation | None) -> None:
@@ -114,7 +114,9 @@ class _Smoother:
     first: list[float] = field(default_factory=list)
     baseline: float | None = None
 
-    def add(self, iteration: int, diagnostics: Mapping[str, float], values: dict[str, float], iterations: int) -> None:
+    def add(
+        self, iteration: int, diagnostics: Mapping[str, float], values: dict[str, float], iterations: int, generator: str
+    ) -> None:
         """Update ``values``. A value that is not finite replaces the mean, which it would spoil."""
         span = max(1.0, min(_SPAN, iterations / 50))
         keep = math.exp(-max(iteration - self.last, 1) / span)
@@ -124,13 +126,13 @@ class _Smoother:
             values[name] = mean if name.startswith(("gradients/", "dominance/")) and math.isfinite(mean) else value
         if "dominance/loss" in diagnostics:
             values["dominance"] = (math.log(4) - values["dominance/loss"]) / 2
-        if (norm := diagnostics.get("gradients/generator")) is not None:
-            self._compare_with_baseline(norm, values, is_first=iteration < iterations / 20)
+        if (norm := diagnostics.get(f"gradients/{generator}")) is not None:
+            self._compare_with_baseline(norm, values[f"gradients/{generator}"], values, is_first=iteration < iterations / 20)
         if "input_gradient/real" in diagnostics and "input_gradient/fake" in diagnostics:
             ratio = max(diagnostics["input_gradient/real"], 1e-30) / max(diagnostics["input_gradient/fake"], 1e-30)
             values["input_gradient"] = _smooth_ratio(values.get("input_gradient", ratio), ratio)
 
-    def _compare_with_baseline(self, norm: float, values: dict[str, float], *, is_first: bool) -> None:
+    def _compare_with_baseline(self, norm: float, smooth: float, values: dict[str, float], *, is_first: bool) -> None:
         """``vanishing``: the generator's gradient norm over its median in the first twentieth of the run."""
         if self.baseline is None:
             if math.isfinite(norm):
@@ -138,7 +140,7 @@ class _Smoother:
             if self.first and not is_first:
                 self.baseline = statistics.median(self.first)
         elif self.baseline > 0:
-            values["vanishing"] = values["gradients/generator"] / self.baseline
+            values["vanishing"] = smooth / self.baseline
 
 
 _Memory = create_model(
@@ -190,7 +192,7 @@ class HealthMonitor:
     def __init__(self, config: Health, losses: Collection[str] = (), frozen: Sequence[str] = ()) -> None:
         self.findings: tuple[Finding, ...] = ()
         self._config, self._losses = config, frozenset(losses)
-        self._inputs = CheckInputs(config, frozen=frozen)
+        self._inputs = CheckInputs(config, "", None, frozen=frozen)  # the networks' names come when training starts
         self._evaluated: Evaluated | None = None
         self._pending: list[tuple[int, Mapping[str, Tensor]]] = []
         self._ratios: deque[float] = deque(maxlen=_RECENT)
@@ -252,7 +254,7 @@ class HealthMonitor:
     def roll_back(self, plain: object) -> None:
         """Forget everything since a state whose values hold ``plain``."""
         self.restore(plain)
-        self._inputs, self._pending, self.findings = CheckInputs(self._config, frozen=self._inputs.frozen), [], ()
+        self._pending, self.findings = [], ()
         self._ratios.clear()
         if self._active:
             self._begin()
@@ -273,7 +275,8 @@ class HealthMonitor:
         }
 
     def _begin(self) -> None:
-        iterations = self._started.iterations
+        started, iterations = self._started, self._started.iterations
+        self._inputs = CheckInputs(self._config, started.generator, started.critic, frozen=self._inputs.frozen)
         self._max_pending = max(1, min(_MAX_PENDING, iterations // (50 * self._config.every)))
         self._smoother = _Smoother()
         self._histories = {check.name: _History(self._needed(check, iterations)) for check in CHECKS}
@@ -285,6 +288,9 @@ class HealthMonitor:
             self._unavailable_since.update(self._restored["unavailable"])
             for name, plain in self._restored["histories"].items():
                 self._histories[name].restore(plain)
+
+    def _remedy(self, problem: str) -> Remedy:
+        return remedy_for(problem, self._losses, generator=self._inputs.generator, critic=self._inputs.critic)
 
     def _needed(self, check: HealthCheck, iterations: int) -> int:
         """Observations in a row that make a finding: two of samples, or those of ``patience`` iterations; at least one."""
@@ -309,7 +315,7 @@ class HealthMonitor:
             by_iteration.setdefault(iteration, {})[name] = value
         self._pending = []
         for iteration, values in by_iteration.items():
-            self._smoother.add(iteration, values, self._inputs.values, self._started.iterations)
+            self._smoother.add(iteration, values, self._inputs.values, self._started.iterations, self._inputs.generator)
             self._run_checks(iteration, "diagnostics")
         return {name: value for name, value in self._inputs.values.items() if not name.startswith(_SAMPLE_CHECKS)}
 
@@ -352,7 +358,7 @@ class HealthMonitor:
             yield self._divergence
         if _ALL not in self._unavailable:
             present = ((name, history) for name, history in self._histories.items() if name not in self._unavailable)
-            found = {name: history.finding(name, self._losses) for name, history in present}
+            found = {name: history.finding(name, self._remedy) for name, history in present}
             failed = [cause for cause in _SYMPTOMS if (finding := found.get(cause)) and finding.level == "fail"]
             hidden = {symptom for cause in failed for symptom in _SYMPTOMS[cause]}
             if self._divergence:
@@ -414,4 +420,4 @@ class HealthMonitor:
                     far.append(f"{name} is {value:.3g} at the end, and {info.ideal:.3g} for a perfect generator")
         if not far:
             return None
-        return Finding("metrics", problem, "warn", "; ".join(far), iteration, iteration, *remedy_for(problem, self._losses))
+        return Finding("metrics", problem, "warn", "; ".join(far), iteration, iteration, *self._remedy(problem))

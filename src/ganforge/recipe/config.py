@@ -40,11 +40,6 @@ LIST_KINDS = (Kind.LOSS, Kind.METRIC)
 """Kinds of which a recipe holds a list."""
 
 
-def network_key(role: str) -> str:
-    """The recipe's table of a network."""
-    return role if role in tuple(NETWORK_KINDS) else f"networks.{role}"
-
-
 class Train(Params):
     """Length and procedure of the training."""
 

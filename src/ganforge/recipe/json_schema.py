@@ -25,8 +25,8 @@ from pydantic.errors import PydanticUserError
 
 from ganforge.core.errors import PluginError
 from ganforge.core.params import Params
-from ganforge.core.specs import GameSpec
-from ganforge.recipe.config import NETWORK_KINDS, GameTable, Recipe, network_key
+from ganforge.core.specs import GameSpec, network_key
+from ganforge.recipe.config import NETWORK_KINDS, GameTable, Recipe
 from ganforge.recipe.toml_file import load_toml
 from ganforge.registry.component import Component, Kind
 from ganforge.registry.registry import Registry

@@ -12,7 +12,8 @@ from typing import Any
 
 from ganforge.core.errors import Problem, RecipeError, UsageError, did_you_mean
 from ganforge.core.params import Params, Schedule
-from ganforge.recipe.config import Recipe, network_key
+from ganforge.core.specs import network_key
+from ganforge.recipe.config import Recipe
 from ganforge.recipe.layers import Place, apply_overrides, load_chain
 from ganforge.recipe.toml_file import Key, format_key, parse_key, resolve_indices, step_into
 from ganforge.recipe.validation import ValidationIssue, other_word, validate

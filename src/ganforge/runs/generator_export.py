@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from ganforge import __version__
 from ganforge.core.errors import GanforgeError, PluginError, UsageError, describe_error, isolated
 from ganforge.core.records import Codes, Latent
-from ganforge.core.specs import DataSpec, LatentSpec
-from ganforge.recipe.config import network_key
+from ganforge.core.specs import DataSpec, LatentSpec, network_key
 from ganforge.runs.loaded_generator import BUNDLE, LoadedGenerator, load, locked_components, write_bundle
 from ganforge.runs.sample_files import check_paths, default_path
 from ganforge.storage import atomic_files, strict_json

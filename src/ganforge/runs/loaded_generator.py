@@ -18,9 +18,8 @@ from ganforge.build.parts import Part, named_parts
 from ganforge.core.contracts import BuildContext, Dataset, Sampler
 from ganforge.core.errors import PartError, RunFolderError, UsageError, describe_error
 from ganforge.core.records import Latent, Samples
-from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.core.specs import DataSpec, LatentSpec, network_key
 from ganforge.games.checked_calls import draw_latents, latent_fault
-from ganforge.recipe.config import network_key
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 from ganforge.runs.latent_grids import finite_number, with_code, with_label

@@ -22,7 +22,8 @@ import ganforge
 from ganforge.build.lock import make_lock
 from ganforge.core.errors import StorageError
 from ganforge.core.redaction import mask, mask_data, mask_text
-from ganforge.recipe.config import GameTable, LossTable, MetricTable, NetworkTable, Recipe, network_key
+from ganforge.core.specs import network_key
+from ganforge.recipe.config import GameTable, LossTable, MetricTable, NetworkTable, Recipe
 from ganforge.recipe.toml_writer import fingerprint, flatten, to_plain, to_toml
 from ganforge.registry.params_description import plain_value
 from ganforge.registry.selection import next_command

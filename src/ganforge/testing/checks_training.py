@@ -20,9 +20,9 @@ from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
 from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Latent
-from ganforge.core.specs import DataSpec, LatentSpec
+from ganforge.core.specs import DataSpec, LatentSpec, network_key
 from ganforge.games.two_player import TwoPlayerGame
-from ganforge.recipe.config import SINGLE_KINDS, Recipe, network_key
+from ganforge.recipe.config import SINGLE_KINDS, Recipe
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef

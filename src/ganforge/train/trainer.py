@@ -317,6 +317,8 @@ class Trainer:
                 name: sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
                 for name, network in self.networks.items()
             },
+            generator=self.game.spec.generator,
+            critic=self.game.spec.critic,
             term_info=self.game.term_info,
             value_info=evaluator.value_info,
             real=evaluator.real,
