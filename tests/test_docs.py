@@ -28,7 +28,14 @@ PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.to
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "plugins").glob("*/README.md")])
 NOT_OURS = {"shared"}
 GLOBAL = ("--plugin", "--no-plugin", "--only-plugins")
-OF_READERS = {"recipe.toml", "own.toml", "my.toml", "rals-gan", "acme-drift"}  # files and folders that readers of a guide have made
+OF_READERS = {
+    "recipe.toml",
+    "own.toml",
+    "my.toml",
+    "small_vae.toml",
+    "rals-gan",
+    "acme-drift",
+}  # files and folders that readers of a guide have made
 
 
 def commands() -> set[str]:
@@ -136,7 +143,7 @@ def test_commands_can_be_copied(page, monkeypatch):
     """Options, recipes, keys and values exist, and runs are those of a recipe."""
     monkeypatch.chdir(ROOT)
     names = {path.stem for path in (ROOT / "recipes").rglob("*.toml")}
-    names |= {f"{name}-seeds" for name in names}
+    names |= {f"{name}-seeds" for name in names} | {Path(name).stem for name in OF_READERS}
     problems = []
     for words in shown_commands(page):
         command: Any = typer.main.get_command(app)

@@ -194,9 +194,9 @@ def test_the_game_of_the_page_resumes_bit_for_bit_and_is_evaluated(tmp_path, mon
         "metric[0].samples=50",
     ]
     given = ["--plain", "--plugin", "vae.py", *(word for one in settings for word in ("--set", one))]
-    assert main(["run", "vae_moons.toml", *given]) == 0
-    assert main(["run", "vae_moons.toml", *given]) == 0
-    whole, half = sorted(Path("runs/vae_moons").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert main(["run", "small_vae.toml", *given]) == 0
+    assert main(["run", "small_vae.toml", *given]) == 0
+    whole, half = sorted(Path("runs/small_vae").iterdir(), key=lambda path: path.stat().st_mtime)
     shutil.rmtree(half / "checkpoints" / "00000020")
     assert main(["run", "--resume", str(half), "--plain", "--plugin", "vae.py"]) == 0
     states = [load_newest(RunFolder(path))[1].tensors for path in (whole, half)]

@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.core.events import Evaluated, Finished, SamplesDrawn, Started, Stepped
-from ganforge.core.records import DiscriminatorOutput, Samples
+from ganforge.core.records import DiscriminatorOutput, Samples, Turn
 from ganforge.core.specs import GaussianMixture
 from ganforge.figures.run_history import terms_to_floats
 from ganforge.metrics import gaussian_mixture_density
@@ -116,9 +116,7 @@ def slope(recipe: str, logits: Tensor) -> Tensor:
     objective = built(recipe).objective
     values = logits.detach().double()[:, None].requires_grad_()
     fakes = Samples(values)
-    terms = objective.terms(
-        "generator", lambda samples: DiscriminatorOutput(samples.values[:, 0]), fakes, fakes, objective.weights(0, 1)
-    )
+    terms = objective.terms("generator", Turn(lambda samples: DiscriminatorOutput(samples.values[:, 0]), fakes, fakes))
     (gradient,) = torch.autograd.grad(terms.total, values)
     return len(values) * gradient[:, 0]  # the loss is a mean over fakes
 
@@ -210,7 +208,7 @@ def discriminator_curve(trainer: Trainer) -> DiscriminatorCurve:
 def whereabouts(trainer: Trainer) -> tuple[float, float, float]:
     """Generator's bias, discriminator's slope, and the average generator's bias: all there is to know of the smallest GAN."""
     networks: Any = trainer.networks
-    ema: Any = trainer.ema.network
+    ema: Any = trainer.generator
     return networks["generator"].last.bias.item(), networks["discriminator"].realness.weight.item(), ema.last.bias.item()
 
 

@@ -51,7 +51,7 @@ def test_a_right_recipe_is_reported_in_short(check):
     assert any(line.split() == ["generator", "ganforge-vanilla/mlp@1", "0.1.0"] for line in lines)
     assert "data: 2-dimensional points, 2 classes" in lines
     assert "latent: 3-dimensional noise" in lines
-    assert lines[-1].startswith("recipe.toml is valid: 5 components")
+    assert lines[-1].startswith("recipe.toml is valid: 6 components")
 
 
 def test_with_shapes_the_parts_are_built_and_tried(check):
@@ -96,7 +96,7 @@ def test_json_of_a_right_recipe(check):
     assert code == 0
     assert (facts["schema"], facts["ok"], facts["recipe"], facts["title"]) == (1, True, "recipe.toml", "Two moons")
     assert (facts["iterations"], facts["problems"], facts["warnings"]) == (7, [], [])
-    assert facts["components"][2]["id"] == "ganforge-vanilla/mlp"
+    assert facts["components"][3]["id"] == "ganforge-vanilla/mlp"
     assert len(facts["fingerprint"]) == 64
 
 

@@ -123,7 +123,7 @@ def test_an_unknown_kind_gets_a_suggestion(capsys):
 
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "did you mean 'losses'? kinds: generators, discriminators, losses" in shown.err
+    assert "did you mean 'losses'? kinds: generators, discriminators, encoders, losses" in shown.err
 
 
 def test_tags_narrow_the_list(acme, capsys):
