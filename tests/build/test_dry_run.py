@@ -357,10 +357,6 @@ def test_parts_that_fit_are_left_as_they_were(stage):
         ),
         ({"loss": Unnamed}, r"^loss\[0\]: loss 'acme-gan/theirs' returns \(\), expected LossTerms"),
         ({"loss": Impatient}, r"^loss\[0\]: loss 'acme-gan/theirs' calls backward\(\)"),
-        (
-            {"loss": Learning},
-            r"^loss\[0\]: loss 'acme-gan/theirs' has parameters of its own \('scale'\), which nothing would train",
-        ),
         ({"loss": Weighted}, r"^loss\[0\]: loss 'acme-gan/theirs' has parameters of its own \('scale'\)"),
         ({"loss": Changing}, r"^loss\[0\]: loss 'acme-gan/theirs' changes the samples that it is given"),
         ({"loss": Detaching}, r"^loss\[0\]: loss 'acme-gan/theirs' switches gradients off"),
@@ -538,3 +534,8 @@ def test_an_output_that_does_not_reach_the_data(stage, last, function, warned):
     digits = ('use = "moons"\nparams = { samples = 200 }', 'use = "digits"')
     messages = list(find_known_bad_pairs(*stage(digits, generator=generator)))
     assert [text.partition(":")[0] for text in messages] == (["generator"] if warned else [])
+
+
+def test_parameters_of_a_loss_for_two_players_are_refused(stage):
+    with pytest.raises(PluginError, match=r"^loss\[0\]: .* has parameters and terms for discriminator and generator"):
+        stage(loss=Learning)

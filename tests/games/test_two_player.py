@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -39,6 +41,14 @@ def test_losses_add_up_weighted(parts):
     values = terms.values
     torch.testing.assert_close(terms.total, values["real"] + values["fake"] + 0.25 * values["size"])
     assert list(objective.terms("generator", Turn(critic, real, fake))) == ["adversarial"]
+
+
+def test_a_loss_every_few_iterations_has_as_many_times_its_weight(parts):
+    objective = Objective([WeightedLoss("ns", parts.NonSaturating()), WeightedLoss("size", parts.Penalty(), 0.25, every=4)])
+    turn = Turn(cached(parts.Discriminator()), Samples(torch.randn(4, 2)), Samples(torch.randn(4, 2)), step=Step(7, 20))
+    assert list(objective.terms("discriminator", turn)) == ["real", "fake"]
+    terms = objective.terms("discriminator", replace(turn, step=Step(8, 20)))
+    torch.testing.assert_close(terms.total, terms.values["real"] + terms.values["fake"] + terms.values["size"])
 
 
 def test_two_losses_with_one_term_are_refused_before_training(parts):

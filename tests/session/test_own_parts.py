@@ -136,6 +136,24 @@ class Itself(Plain):
         return self
 
 
+class Keeping(nn.Module):
+    """A loss with a running mean of the logits, and a margin that the discriminator learns."""
+
+    second_order = False
+    term_info = {"discriminator/margin": TermInfo("distance of the margin from the mean logit")}
+
+    def __init__(self, params, context):
+        super().__init__()
+        self.margin = nn.Parameter(torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(()))
+
+    def discriminator(self, turn):
+        logits = turn.critic(turn.real).logits
+        with torch.no_grad():
+            self.mean.lerp_(logits.mean(), 0.5)
+        return LossTerms({"margin": (self.margin - self.mean - 1 - turn.step.progress).square() + 0 * logits.sum()})
+
+
 class LateLoss:
     second_order = False
     term_info = {"discriminator/a": TermInfo("a"), "generator/a": TermInfo("a")}
@@ -262,7 +280,7 @@ def ganforge_register_generators(register):
 
 @hookimpl
 def ganforge_register_losses(register):
-    _all(register, LateLoss)
+    _all(register, LateLoss, Keeping)
 
 
 @hookimpl
@@ -313,6 +331,20 @@ def test_a_statistic_kept_by_assignment_is_averaged_saved_and_resumed(train):
     assert code == 0, messages
     resumed = tensors(folder)
     assert resumed.keys() == state.keys()
+    assert [name for name, value in state.items() if not torch.equal(resumed[name], value)] == []
+
+
+def test_what_a_loss_keeps_is_trained_saved_and_resumed(train):
+    code, messages, folder = train('loss=[{use="non-saturating"}, {use="keeping"}]')
+    assert code == 0, messages
+    state = tensors(folder)
+    assert state["game/losses.1.margin"] > 0
+    assert state["game/losses.1.mean"] != 0
+
+    shutil.rmtree(folder.checkpoints / "00000020")
+    code, messages, _ = train(resume=folder)
+    assert code == 0, messages
+    resumed = tensors(folder)
     assert [name for name, value in state.items() if not torch.equal(resumed[name], value)] == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -128,7 +128,7 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
         for part, table in zip(blueprint.losses, recipe.loss, strict=True)
     ]
     objective = Objective(losses, tuple(blueprint.spec.players) if blueprint.spec.needs_loss else ())
-    game = _game(blueprint, context, networks, objective)
+    game = _game(blueprint, context, networks, objective).to(device)
     metrics, unavailable = _metrics(blueprint, context, dataset, folders)
     check_expectations(blueprint, {name for metric in metrics for name in metric.value_info}, unavailable)
     with named_parts(blueprint.parts):
@@ -145,7 +145,8 @@ def build_trainer(blueprint: Blueprint, *, device: torch.device, folders: Folder
         )
     tables = recipe.network_tables
     trained = dict.fromkeys(role for player in game.players for role in player.networks)
-    optimizers = {role: _optimizer(networks[role], tables[role]) for role in trained}
+    others = _loss_parameters(blueprint, game)
+    optimizers = {role: _optimizer(networks[role], tables[role], others.get(role, ())) for role in trained}
     return Trainer(
         config=_train_config(recipe),
         game=game,
@@ -426,6 +427,23 @@ def _game(blueprint: Blueprint, sizes: BuildContext, networks: Mapping[str, nn.M
     return game
 
 
+def _loss_parameters(blueprint: Blueprint, game: Game) -> dict[str, list[nn.Parameter]]:
+    """Parameters of losses by the network whose optimizer trains them: the first one of the player that the loss has terms for."""
+    found: dict[str, list[nn.Parameter]] = {}
+    for index, module in game.objective.modules.items():
+        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        players = [player for player in game.players if game.objective.has_terms(index, player.name)]
+        if parameters and len(players) != 1:
+            part, names = blueprint.losses[index], " and ".join(player.name for player in players)
+            raise PluginError(
+                f"{part.title} has parameters and terms for {names}, so that it is not clear who trains them",
+                remedy="give it terms for one player only, or freeze the parameters with requires_grad_(False)",
+            )
+        if parameters:
+            found.setdefault(players[0].networks[0], []).extend(parameters)
+    return found
+
+
 def _average(part: Part, network: nn.Module) -> EMA:
     with plugin_errors(part, f"{part.title} cannot be copied, which its moving average needs", _NO_COPY):
         return EMA(network)
@@ -485,8 +503,8 @@ def _train_config(recipe: Recipe) -> TrainConfig:
     )
 
 
-def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
-    """The optimizer of a network, with its scheduled settings; fused kernels update all tensors in one call."""
+def _optimizer(network: nn.Module, table: NetworkTable, others: Sequence[nn.Parameter]) -> ScheduledOptimizer:
+    """The optimizer of a network and of ``others``, with its scheduled settings; fused kernels update all tensors in one call."""
     settings = {key: value for key, value in table.optimizer if key != "use"}
     schedules = {key: value for key, value in settings.items() if isinstance(value, Schedule)}
     fixed: dict[str, Any] = {key: value_at(value, 0, 1) for key, value in settings.items()}
@@ -497,7 +515,7 @@ def _optimizer(network: nn.Module, table: NetworkTable) -> ScheduledOptimizer:
         )
         raise IncompatiblePartsError(f"the network '{table.use}' has no trainable parameters", remedy=remedy)
     kind = _OPTIMIZERS[table.optimizer.use]
-    optimizer = eager(kind)(parameters, **fixed, **({} if kind is torch.optim.RMSprop else {"fused": True}))
+    optimizer = eager(kind)([*parameters, *others], **fixed, **({} if kind is torch.optim.RMSprop else {"fused": True}))
     return ScheduledOptimizer(optimizer, schedules)
 
 

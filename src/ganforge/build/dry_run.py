@@ -118,9 +118,8 @@ class _DryRun:
 
     def _play(self, player: Player, batch: Batch) -> None:
         """One player's loss, and one backward pass; with a gradient penalty it is the second one."""
-        own = [weight for role in player.networks for weight in self.game.networks[role].parameters()]
-        others = set(map(id, own))
-        with frozen(weight for weight in self.game.parameters() if id(weight) not in others):
+        own = set(map(id, self.game.parameters_of(player)))
+        with frozen(weight for weight in self.game.parameters() if id(weight) not in own):
             total = self._total(player, batch)
             for role in player.networks:
                 is_last = role == player.networks[-1]
@@ -173,8 +172,11 @@ class _DryRun:
         role = self.spec.critic
         critic = None if role is None else self.game.networks[role]
         state = {} if critic is None else {name: value.clone() for name, value in network_state("critic", critic).items()}
+        kept = {name: value.clone() for name, value in loss.state_dict().items()} if isinstance(loss, nn.Module) else {}
 
         def call() -> LossTerms:
+            if isinstance(loss, nn.Module):  # what it keeps in buffers is saved
+                loss.load_state_dict(kept)
             if critic is None or role is None:
                 return loss_terms(loss, key, player, turn)
             load_network("critic", critic, state)
@@ -252,7 +254,7 @@ class _DryRun:
         if any(weight.grad is not None for weight in weights):
             raise PartError(key, "calls backward(): a loss only computes its terms")
         if name := unregistered(loss, weights):
-            remedy = "make them part of a network, or freeze them with requires_grad_(False)"
+            remedy = "make the loss a torch.nn.Module that registers them, or freeze them with requires_grad_(False)"
             raise PartError(key, f"has parameters of its own ('{name}'), which nothing would train", remedy=remedy)
 
 

@@ -97,7 +97,10 @@ def check_loss(key: str, loss: object, call: Callable[[], LossTerms]) -> None:
         uses.append(
             (torch.stack([values[name].detach().double() for name in sorted(values)] or [torch.zeros(())]), fingerprint(loss))
         )
-    changed, remedy = _changes(uses), "compute it from the samples of the iteration, with torch's random numbers"
+    changed = _changes(uses)
+    remedy = (
+        "make the loss a torch.nn.Module and keep it in a buffer (register_buffer), and draw random numbers with torch's functions"
+    )
     _refuse_other_values(key, uses, changed, remedy)
     if changed:
         raise PartError(key, _keeps(changed), remedy=remedy)

@@ -252,6 +252,9 @@ class GameSpec:
         averaged: roles of the networks of which a moving average is kept, besides ``generator``.
         outputs: names of what losses can read in ``Turn.outputs``.
         needs_loss: whether each player needs a ``[[loss]]``; otherwise the game has terms of its own.
+
+    Raises:
+        ValueError: a role is not among the networks, no player trains a network, or a name is not an identifier.
     """
 
     networks: Mapping[str, NetworkRole]
@@ -261,6 +264,16 @@ class GameSpec:
     averaged: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     needs_loss: bool = True
+
+    def __post_init__(self) -> None:
+        taught = {role for roles in self.players.values() for role in roles}
+        named = {self.generator, *filter(None, [self.critic]), *self.averaged, *taught}
+        if unknown := sorted(named.difference(self.networks)):
+            raise ValueError(f"the game has no network {', '.join(map(repr, unknown))}")
+        if untaught := sorted(self.networks.keys() - taught):
+            raise ValueError(f"no player trains {', '.join(map(repr, untaught))}")
+        if wrong := [name for name in (*self.players, *self.networks) if not name.isidentifier()]:
+            raise ValueError(f"{wrong[0]!r} is not a Python identifier, which names of players and networks must be")
 
     @property
     def all_averaged(self) -> tuple[str, ...]:

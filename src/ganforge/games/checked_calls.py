@@ -43,7 +43,7 @@ def generate(generator: Generator, latent: Latent, shape: tuple[int, ...], key: 
             raise PartError(key, f"returns {values.dtype} values{mode}, expected torch.float32")
         if values.device != latent.noise.device:
             raise PartError(key, f"returns values on {values.device} for latents on {latent.noise.device}")
-        if torch.is_grad_enabled() and not values.requires_grad:
+        if torch.is_grad_enabled() and not values.requires_grad and _learns(generator):
             raise PartError(key, "returns values that are detached from its weights, so no loss can train it")
     return Samples(values, latent.labels, latent)
 
@@ -94,6 +94,12 @@ def loss_terms(loss: Loss, key: str, player: str, turn: Turn) -> LossTerms:
             if not isinstance(weight, int | float | Tensor):
                 raise PartError(key, f"gives the {player} term '{name}' the weight {weight!r}, expected a number")
     return terms
+
+
+def _learns(network: Any) -> bool:
+    """Whether a network has weights that it learns now."""
+    parameters = getattr(network, "parameters", tuple)
+    return any(weight.requires_grad for weight in parameters())
 
 
 def describe(value: object) -> str:

@@ -97,6 +97,15 @@ class Objective:
         self.logits_are_log_odds = any(isinstance(part.loss, LogOddsLoss) and part.loss.logits_are_log_odds for part in self.losses)
         self.watch: Callable[[int, str, Turn, Callable[[], LossTerms]], LossTerms] | None = None
 
+    @property
+    def modules(self) -> dict[int, nn.Module]:
+        """The losses that keep state or have parameters, by their number: those that are torch modules."""
+        return {index: part.loss for index, part in enumerate(self.losses) if isinstance(part.loss, nn.Module)}
+
+    def has_terms(self, index: int, player: str) -> bool:
+        """Whether a loss declares terms for a player."""
+        return any(key.startswith(f"{player}/") for key in self.losses[index].loss.term_info)
+
     def terms(self, player: str, turn: Turn) -> LossTerms:
         """One player's terms, each loss scaled by its weight in this iteration."""
         total = LossTerms({})
@@ -158,6 +167,7 @@ class Game(nn.Module):
         super().__init__()
         self.spec, self.objective = context.spec, context.objective
         self.networks: Mapping[str, nn.Module] = nn.ModuleDict(context.networks)  # type: ignore[assignment]
+        self.losses = nn.ModuleDict({str(index): loss for index, loss in context.objective.modules.items()})
         self.critic_outputs: CriticOutputs | None = None
 
     def prepare(self, step: Step) -> None:
@@ -174,13 +184,19 @@ class Game(nn.Module):
         """
         return cached(self.networks[role], outputs, role)
 
+    def parameters_of(self, player: Player) -> list[nn.Parameter]:
+        """What a player trains: its networks, and the parameters of losses that have terms for it."""
+        modules = [self.networks[role] for role in player.networks]
+        modules += [self.losses[str(index)] for index in self.objective.modules if self.objective.has_terms(index, player.name)]
+        return [weight for module in modules for weight in module.parameters()]
+
     @property
     def term_info(self) -> Mapping[str, TermInfo]:
         """What each loss term means, by its name in logs."""
         return self.objective.term_info
 
     def own_state(self) -> dict[str, Tensor]:
-        """The game's own buffers by name, without those of its networks."""
+        """The game's own buffers, and the buffers and parameters of its losses, by name; without its networks."""
         return {name: value for name, value in self.state_dict().items() if not name.startswith("networks.")}
 
     @torch.no_grad()

@@ -61,7 +61,7 @@ class PlayerUpdate:
     def __init__(self, player: Player, game: Game, optimizers: Mapping[str, ScheduledOptimizer]) -> None:
         self.player = player
         self._optimizers = [optimizers[role].optimizer for role in player.networks if role in optimizers]
-        own = {id(weight) for role in player.networks for weight in game.networks[role].parameters()}
+        own = set(map(id, game.parameters_of(player)))
         self._frozen = tuple(weight for weight in game.parameters() if id(weight) not in own)
 
     def backward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
