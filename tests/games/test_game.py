@@ -65,7 +65,7 @@ class Games(Game):
 
     def clip(self):
         for weight in self.networks["judge"].parameters():
-            weight.clamp_(-0.1, 0.1)
+            weight.clamp_(-0.125, 0.125)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_weights_are_clipped_after_each_update(make):
     trainer = make()
     trainer.updates[0].backward(trainer._next_batch(), Step(0, 9))
     trainer.updates[0].step()
-    assert all(float(one.detach().abs().max()) <= 0.1 for one in trainer.networks["judge"].parameters())
+    assert all(float(one.detach().abs().max()) <= 0.125 for one in trainer.networks["judge"].parameters())
 
 
 def test_a_resumed_game_equals_one_that_never_stopped(make, frozen_copy):
