@@ -193,19 +193,19 @@ def test_the_game_of_the_page_resumes_bit_for_bit_and_is_evaluated(tmp_path, mon
         "pictures.report=false",
         "metric[0].samples=50",
     ]
-    given = ["--plain", "--plugin", "vae.py", *(word for one in settings for word in ("--set", one))]
+    given = ["--plain", "--plugin", "small_vae.py", *(word for one in settings for word in ("--set", one))]
     assert main(["run", "small_vae.toml", *given]) == 0
     assert main(["run", "small_vae.toml", *given]) == 0
     whole, half = sorted(Path("runs/small_vae").iterdir(), key=lambda path: path.stat().st_mtime)
     shutil.rmtree(half / "checkpoints" / "00000020")
-    assert main(["run", "--resume", str(half), "--plain", "--plugin", "vae.py"]) == 0
+    assert main(["run", "--resume", str(half), "--plain", "--plugin", "small_vae.py"]) == 0
     states = [load_newest(RunFolder(path))[1].tensors for path in (whole, half)]
     assert states[0].keys() == states[1].keys()
     assert {name.partition("/")[0] for name in states[0]} == {"encoder", "generator", "ema", "optimizers", "random"}
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
     capsys.readouterr()
-    named = [str(whole), "--plugin", "vae.py"]
+    named = [str(whole), "--plugin", "small_vae.py"]
     assert main(["evaluate", *named, "--weights", "raw"]) == 0
     assert main(["sample", *named, "-n", "5", "--out", "samples.npz"]) == 0
     assert main(["interpolate", *named, "--out", "walk.png"]) == 0

@@ -86,7 +86,7 @@ def observer(dataset) -> Evaluator:
 
 
 def measured(dataset, metric, samples: int):
-    return observer(dataset).measure(Plane(4, 2), None, [ScheduledMetric("neighbours", metric, 1, samples)])[0]
+    return observer(dataset).measure({"generator": Plane(4, 2)}, [ScheduledMetric("neighbours", metric, 1, samples)])[0]
 
 
 def test_more_than_are_held_out_are_refused_in_one_line():
@@ -181,11 +181,11 @@ def test_a_metric_that_fails_is_named_and_an_optional_one_left_out(answer, messa
 
     with pytest.raises(PluginError, match=messages) as caught:
         made = evaluator(optional=False)
-        made.measure(Identity(), None, made.metrics)
+        made.measure({"generator": Identity()}, made.metrics)
     assert "optional = true" in caught.value.remedy
 
     made = evaluator(optional=True)
-    values, missing = made.measure(Identity(), None, made.metrics)
+    values, missing = made.measure({"generator": Identity()}, made.metrics)
     assert values == {"kinds": 5.0}
     assert list(missing) == ["failing"]
     assert capsys.readouterr().out == ""

@@ -123,9 +123,9 @@ def test_looking_leaves_state_bit_equal(make_trainer):
     trainer = make_trainer()
     trainer.step()
     before = {key: value.clone() for key, value in trainer.state().tensors.items()}
-    trainer.evaluator.measure(trainer.generator, trainer.networks["discriminator"], trainer.evaluator.metrics)
-    trainer.evaluator.measure(trainer.networks["generator"], trainer.networks["discriminator"], trainer.evaluator.metrics)
-    trainer.evaluator.draw_picture(trainer.networks["generator"], trainer.networks["discriminator"])
+    trainer.evaluator.measure(trainer.evaluated_networks, trainer.evaluator.metrics)
+    trainer.evaluator.measure(trainer.networks, trainer.evaluator.metrics)
+    trainer.evaluator.draw_picture(trainer.networks)
     assert_equal(dict(trainer.state().tensors), before)
     assert trainer.networks["generator"].training
     assert trainer.networks["generator"].layers[1].training

@@ -67,14 +67,14 @@ class Blueprint:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationParts:
-    """The parts that a run is evaluated with: the data set; the critic and each requested metric, or why not available.
+    """The parts that a run is evaluated with: the data set; critic, encoder and each requested metric, or why not available.
 
-    ``critic`` is ``None`` if the game has none.
+    ``networks`` are the critic and the encoder by role, if the game has them.
     """
 
     dataset: Part
     game: GameSpec
-    critic: Part | GanforgeError | None
+    networks: Mapping[str, Part | GanforgeError]
     metrics: tuple[Part | GanforgeError, ...]
 
 
@@ -154,9 +154,9 @@ def resolve_evaluation_parts(source: RecipeSource, registry: Registry) -> Evalua
 
     _available(_part(Kind.GAME.value, base, source))
     assert base.game is not None  # noqa: S101 - the part is available
-    role = base.game.critic
-    critic = None if role is None else _part(network_key(role), base, source, source.problems)
-    return EvaluationParts(dataset, base.game, critic, tuple(map(metric, range(len(source.tables("metric"))))))
+    roles = filter(None, (base.game.critic, base.game.encoder))
+    networks = {role: _part(network_key(role), base, source, source.problems) for role in roles}
+    return EvaluationParts(dataset, base.game, networks, tuple(map(metric, range(len(source.tables("metric"))))))
 
 
 def check_expectations(

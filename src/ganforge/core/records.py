@@ -221,6 +221,8 @@ class Evaluation:
         training: returns at most ``count`` training samples, evenly spaced over all of them, on the CPU.
         validation: returns at most ``count`` samples of the validation split; ``None`` if the data has none.
         critic: the discriminator in eval mode and without gradients; its output is on the CPU.
+        encode: the same for the game's encoder; its output is ``(n, …)``.
+        generate: generates further samples, in the data's own units, on the CPU.
     """
 
     real: Samples
@@ -229,6 +231,8 @@ class Evaluation:
     training: Callable[[int], Samples] | None = None
     validation: Callable[[int], Samples] | None = None
     critic: Callable[[Samples], DiscriminatorOutput] | None = None
+    encode: Callable[[Samples], Tensor] | None = None
+    generate: Callable[[Latent], Samples] | None = None
 
 
 @dataclass(frozen=True, slots=True)

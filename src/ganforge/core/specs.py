@@ -249,6 +249,7 @@ class GameSpec:
         generator: role of the network that makes samples from latents.
         critic: role of the network that tells real from generated samples, or ``None`` if there is none; health checks of the
             critic and the decision field of pictures are then left out.
+        encoder: role of the encoder that metrics may use, or ``None``.
         averaged: roles of the networks of which a moving average is kept, besides ``generator``.
         outputs: names of what losses can read in ``Turn.outputs``.
         needs_loss: whether each player needs a ``[[loss]]``; otherwise the game has terms of its own.
@@ -261,13 +262,14 @@ class GameSpec:
     players: Mapping[str, tuple[str, ...]]
     generator: str = "generator"
     critic: str | None = None
+    encoder: str | None = None
     averaged: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     needs_loss: bool = True
 
     def __post_init__(self) -> None:
         taught = {role for roles in self.players.values() for role in roles}
-        named = {self.generator, *filter(None, [self.critic]), *self.averaged, *taught}
+        named = {self.generator, *filter(None, [self.critic, self.encoder]), *self.averaged, *taught}
         if unknown := sorted(named.difference(self.networks)):
             raise ValueError(f"the game has no network {', '.join(map(repr, unknown))}")
         if untaught := sorted(self.networks.keys() - taught):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganforge.core.contracts import Discriminator, Generator, Loss, Sampler
+from ganforge.core.contracts import Discriminator, Encoder, Generator, Loss, Sampler
 from ganforge.core.errors import PartError, part_errors
 from ganforge.core.records import Codes, DiscriminatorOutput, Latent, LossTerms, Samples, Turn
 from ganforge.core.specs import LatentSpec
@@ -70,6 +70,15 @@ def discriminate(discriminator: Discriminator, samples: Samples, key: str = "dis
                 raise PartError(key, f"returns {name} as {describe(value)} for {count} samples, expected ({count}, …)")
         if samples.values.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
             raise PartError(key, "returns logits that are detached from its input, so no loss can train the generator")
+    return output
+
+
+def encode(encoder: Encoder, samples: Samples, key: str = "encoder") -> Tensor:
+    """The encoder's output, one row per sample."""
+    with part_errors(key):
+        output: Any = encoder(samples)
+        if not isinstance(output, Tensor) or output.shape[:1] != (len(samples),) or not output.is_floating_point():
+            raise PartError(key, f"returns {describe(output)} for {len(samples)} samples, expected ({len(samples)}, …)")
     return output
 
 

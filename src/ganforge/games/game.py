@@ -14,7 +14,7 @@ from ganforge.core.errors import IncompatiblePartsError
 from ganforge.core.params import Schedule, value_at
 from ganforge.core.records import Critic, DiscriminatorOutput, Latent, LossTerms, Samples, Step, Turn
 from ganforge.core.specs import DataSpec, GameSpec, LatentSpec
-from ganforge.games.checked_calls import discriminate, generate, loss_terms
+from ganforge.games.checked_calls import discriminate, encode, generate, loss_terms
 
 OutputCache = dict[tuple[int, bool], tuple[Samples, DiscriminatorOutput]]
 """Discriminator outputs by the id of their samples, and whether they have gradients. It holds the samples too, so that no id is
@@ -176,6 +176,10 @@ class Game(nn.Module):
     def generate(self, latent: Latent, shape: tuple[int, ...], role: str = "generator") -> Samples:
         """Samples of a network ``(n, *shape)`` that maps latents to values."""
         return generate(self.networks[role], latent, shape, role)
+
+    def encode(self, samples: Samples, role: str = "encoder") -> Tensor:
+        """The output ``(n, …)`` of an encoder."""
+        return encode(self.networks[role], samples, role)
 
     def critic(self, role: str = "discriminator", outputs: OutputCache | None = None) -> Critic:
         """A discriminator as losses see it within one turn: it runs once per samples and then returns the cached output.

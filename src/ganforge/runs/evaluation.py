@@ -34,6 +34,7 @@ from ganforge.tracking import supervisor
 from ganforge.tracking.delivery import Acknowledgement
 from ganforge.train.evaluator import Evaluator, ScheduledMetric, sample_caution, sample_count, value_key
 from ganforge.train.modules import load_network
+from ganforge.train.trainer import EMA
 
 _MANY_SHARED = 0.01
 """Share of equal samples in two draws of real ones above which a floor is too low to be trusted."""
@@ -200,15 +201,17 @@ class _Session:
         changes = (f"the data differ from those that the run was trained on: {change}" for change in data.changes)
         self.remarks = [*skipped, *changes]
 
-        self.critic, critic = None, self.parts.critic
-        if isinstance(critic, Part):
-            self.critic = build_network(critic, self.parts.game, sizes, seed=0)
-            load_network(str(critic.role), self.critic, state.tensors)
-            self.critic.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
-        elif critic is not None:
-            self.remarks.append(f"measured without the {self.parts.game.critic}: {_without_recipe_keys(critic)}")
-        self.networks = (*self.generator.parts, *([critic] if isinstance(critic, Part) else ()))
-        with named_parts(self.networks):
+        game, found = self.parts.game, {role: part for role, part in self.parts.networks.items() if isinstance(part, Part)}
+        self.networks = {game.generator: self.generator.network}
+        for role, part in found.items():
+            network = self.networks[role] = build_network(part, game, sizes, seed=0)
+            load_network(f"{EMA}/{role}" if role in game.averaged and not raw else role, network, state.tensors)
+            network.to(device).eval().requires_grad_(False)  # noqa: FBT003 - torch's own signature
+        for role, error in self.parts.networks.items():
+            if not isinstance(error, Part):
+                self.remarks.append(f"measured without the {role}: {_without_recipe_keys(error)}")
+        self.named = (*self.generator.parts, *found.values())
+        with named_parts(self.named):
             self.evaluator = Evaluator(
                 game=self.parts.game,
                 dataset=data.dataset,
@@ -233,8 +236,8 @@ class _Session:
         if caution:
             self.remarks.append(f"{name} is unreliable: {caution}")
         scheduled = ScheduledMetric(name, metric, 1, samples, remedy=part.report_hint, caution=caution)
-        with named_parts(self.networks):
-            found, _ = self.evaluator.measure(self.generator.network, self.critic, [scheduled])
+        with named_parts(self.named):
+            found, _ = self.evaluator.measure(self.networks, [scheduled])
         floors = self._floors(scheduled, part) if self.request.floor else {}
         values = {
             key: EvaluatedValue(name, value, samples, info, info.floor_at(samples), floors.get(key))

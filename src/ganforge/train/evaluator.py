@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
@@ -23,11 +23,14 @@ from ganforge.core.contracts import (
 from ganforge.core.errors import GanforgeError, IncompatiblePartsError, PluginError, describe_error, isolated
 from ganforge.core.records import DiscriminatorOutput, Evaluation, Latent, LogitGrid, Samples
 from ganforge.core.specs import DataSpec, GameSpec
-from ganforge.games.checked_calls import discriminate, draw_latents, generate
+from ganforge.games.checked_calls import discriminate, draw_latents, encode, generate
 from ganforge.train.batches import subsample_rows
 from ganforge.train.modules import evaluating
 from ganforge.train.random_streams import seeded, stream
 from ganforge.train.real_samples import held_out_samples, training_samples, validation_samples
+
+Networks = Mapping[str, nn.Module]
+"""The networks that are evaluated, by role: the generator, and the critic and encoder where they are available."""
 
 _CHUNK = 1000
 """Samples per forward pass, so that a large evaluation of images fits on a small device."""
@@ -139,9 +142,7 @@ class Evaluator:
             self._latent = draw_latents(sampler, picture_samples, stream(seed, "pictures", "latent", device=device))
         self._axes = _grid_axes(self.real.values) if sampler.spec.classes is None else None
 
-    def measure(
-        self, generator: nn.Module, critic: nn.Module | None, metrics: Sequence[ScheduledMetric]
-    ) -> tuple[dict[str, float], dict[str, str]]:
+    def measure(self, networks: Networks, metrics: Sequence[ScheduledMetric]) -> tuple[dict[str, float], dict[str, str]]:
         """Values by ``"wasserstein"`` or ``"modes/captured"``, and the error of each optional metric that failed, by its name."""
         values: dict[str, float] = {}
         missing: dict[str, str] = {}
@@ -149,7 +150,7 @@ class Evaluator:
             for scheduled in metrics:
                 try:
                     require_distinct(scheduled.metric, scheduled.name, self.dataset, scheduled.samples)
-                    evaluation = self._evaluation(generator, critic, scheduled.samples)
+                    evaluation = self._evaluation(networks, scheduled.samples)
                     found = self._measured(scheduled.metric, evaluation)
                 except Exception as error:
                     if not scheduled.optional and isinstance(error, GanforgeError):
@@ -190,42 +191,61 @@ class Evaluator:
             raise TypeError(f"measure returned {returned}, expected a mapping with the keys {sorted(metric.value_info)}")
         return {key: _number(value, key) for key, value in found.items()}
 
-    def draw_health_samples(
-        self, ema: nn.Module, generator: nn.Module, critic: nn.Module | None, count: int
-    ) -> tuple[Evaluation, Samples]:
-        """For health checks: ``count`` samples of the EMA, as an evaluation, and of the generator itself, from the same latents."""
+    def draw_health_samples(self, networks: Networks, raw: nn.Module, count: int) -> tuple[Evaluation, Samples]:
+        """For health checks: ``count`` samples as an evaluation, and those of the ``raw`` generator from the same latents."""
         with seeded(self._seed):
             latent = draw_latents(self._sampler, count, stream(self._seed, "health", "latent", device=self._device))
             if self._health_real is None or len(self._health_real) != count:
                 self._health_real = held_out_samples(self.dataset, count, stream(self._seed, "health", "real"))
-            fake, raw = (draw_samples(network, latent, self.data, self._game.generator) for network in (ema, generator))
-        evaluation = Evaluation(
-            self._health_real,
-            fake,
-            stream(self._seed, "health", "draws"),
-            training=self._training_subsample,
-            critic=None if critic is None else partial(self._run_critic, critic),
-        )
-        return evaluation, raw
+            role = self._game.generator
+            fake, other = (draw_samples(network, latent, self.data, role) for network in (networks[role], raw))
+        draws = stream(self._seed, "health", "draws")
+        return Evaluation(self._health_real, fake, draws, training=self._training_subsample, **self._uses(networks)), other
 
-    def draw_picture(self, generator: nn.Module, critic: nn.Module | None) -> tuple[Samples, LogitGrid | None, str | None]:
+    def draw_picture(self, networks: Networks) -> tuple[Samples, LogitGrid | None, str | None]:
         """Samples from the fixed latents, and the logit grid for unlabelled one- or two-dimensional data.
 
         If the critic fails on the grid, the third value is the error.
         """
+        role = self._game.generator
         with seeded(self._seed):
-            fake = draw_samples(generator, self._latent, self.data, self._game.generator)
+            fake = draw_samples(networks[role], self._latent, self.data, role)
             try:
-                return fake, self._logit_grid(critic), None
+                return fake, self._logit_grid(networks.get(self._game.critic or "")), None
             except Exception as error:  # noqa: BLE001 - training does not need the grid, and need not work in eval mode
                 return fake, None, describe_error(error)
 
+    def _evaluation(self, networks: Networks, count: int) -> Evaluation:
+        if count not in self._held_out:
+            self._held_out[count] = held_out_samples(self.dataset, count, stream(self._seed, "evaluation", "real"))
+        latent = draw_latents(self._sampler, count, stream(self._seed, "evaluation", "latent", device=self._device))
+        return Evaluation(
+            self._held_out[count],
+            draw_samples(networks[self._game.generator], latent, self.data, self._game.generator),
+            stream(self._seed, "evaluation", "metric"),
+            training=self._training_subsample,
+            validation=self._validation(),
+            **self._uses(networks),
+        )
+
+    def _uses(self, networks: Networks) -> dict[str, Any]:
+        """What a metric may do with the networks that there are: ``critic``, ``encode`` and ``generate`` of an evaluation."""
+        game = self._game
+        critic, encoder = (networks.get(role or "") for role in (game.critic, game.encoder))
+        return {
+            "critic": None if critic is None else partial(self._run_critic, critic),
+            "encode": None if encoder is None else partial(self._run_encoder, encoder),
+            "generate": partial(self._generate, networks[game.generator]),
+        }
+
+    def _generate(self, generator: nn.Module, latent: Latent) -> Samples:
+        with seeded(self._seed):
+            return draw_samples(generator, latent.to(self._device), self.data, self._game.generator)
+
     def _run_critic(self, critic: nn.Module, samples: Samples) -> DiscriminatorOutput:
         """The critic's output for samples in the data's own units, in eval mode, on the CPU."""
-        normalized = replace(samples, values=self.data.normalize(samples.values))
         with seeded(self._seed), evaluating(critic):
-            chunks = (normalized[at : at + _CHUNK].to(self._device) for at in range(0, len(samples), _CHUNK))
-            outputs = [discriminate(critic, chunk, str(self._game.critic)) for chunk in chunks]
+            outputs = [discriminate(critic, chunk, str(self._game.critic)) for chunk in self._chunks(samples)]
         features = [output.features for output in outputs if output.features is not None]
         return DiscriminatorOutput(
             torch.cat([output.logits for output in outputs]).cpu(),
@@ -233,18 +253,15 @@ class Evaluator:
             torch.cat(features).cpu() if features else None,
         )
 
-    def _evaluation(self, generator: nn.Module, critic: nn.Module | None, count: int) -> Evaluation:
-        if count not in self._held_out:
-            self._held_out[count] = held_out_samples(self.dataset, count, stream(self._seed, "evaluation", "real"))
-        latent = draw_latents(self._sampler, count, stream(self._seed, "evaluation", "latent", device=self._device))
-        return Evaluation(
-            self._held_out[count],
-            draw_samples(generator, latent, self.data, self._game.generator),
-            stream(self._seed, "evaluation", "metric"),
-            training=self._training_subsample,
-            validation=self._validation(),
-            critic=None if critic is None else partial(self._run_critic, critic),
-        )
+    def _run_encoder(self, encoder: nn.Module, samples: Samples) -> Tensor:
+        """The encoder's output for samples in the data's own units, in eval mode, on the CPU."""
+        with seeded(self._seed), evaluating(encoder):
+            return torch.cat([encode(encoder, chunk, str(self._game.encoder)) for chunk in self._chunks(samples)]).cpu()
+
+    def _chunks(self, samples: Samples) -> Iterator[Samples]:
+        """The samples as networks see them, so many at once."""
+        normalized = replace(samples, values=self.data.normalize(samples.values))
+        return (normalized[at : at + _CHUNK].to(self._device) for at in range(0, len(samples), _CHUNK))
 
     def _training_subsample(self, most: int) -> Samples:
         self._training = self._training or training_samples(self.dataset)

@@ -85,7 +85,7 @@ class Trainer:
         device: torch.device,
     ) -> None:
         self.config, self.game, self.objective = config, game, game.objective
-        self.networks, self.optimizers = game.networks, optimizers
+        self.networks, self.optimizers = dict(game.networks.items()), optimizers
         self.batches, self.sampler, self.evaluator, self.device = batches, sampler, evaluator, device
         self.averages = averages
         self.updates = [PlayerUpdate(player, game, optimizers) for player in game.players]
@@ -111,10 +111,9 @@ class Trainer:
         return self.averages[self.game.spec.generator].network
 
     @property
-    def critic(self) -> nn.Module | None:
-        """The network that tells real from generated samples, if the game has one."""
-        role = self.game.spec.critic
-        return None if role is None else self.networks[role]
+    def evaluated_networks(self) -> dict[str, nn.Module]:
+        """All networks by role, as they are evaluated: moving averages where there are any."""
+        return {**self.networks, **{role: average.network for role, average in self.averages.items()}}
 
     @property
     def done(self) -> bool:
@@ -329,7 +328,7 @@ class Trainer:
         due = [metric for metric in self.evaluator.metrics if self._is_due(metric.every)]
         if due:
             began = time.perf_counter()
-            values, missing = self.evaluator.measure(self.generator, self.critic, due)
+            values, missing = self.evaluator.measure(self.evaluated_networks, due)
             yield events.Evaluated(self.iteration, values, time.perf_counter() - began, missing)
         if self.config.health_samples_every and self._is_due(self.config.health_samples_every):
             yield from self._draw_health_samples()
@@ -345,16 +344,16 @@ class Trainer:
         unavailable = self._diagnostics.unavailable
         if "samples" in unavailable:
             return
-        networks = (self.generator, self.networks[self.game.spec.generator], self.critic)
+        networks, raw = self.evaluated_networks, self.networks[self.game.spec.generator]
         try:
-            evaluation, raw = self.evaluator.draw_health_samples(*networks, self.config.health_samples)
+            evaluation, samples = self.evaluator.draw_health_samples(networks, raw, self.config.health_samples)
         except Exception as error:  # noqa: BLE001 - only the health checks need these samples, and they must not end training
             unavailable["samples"] = describe_error(error)
         else:
-            yield events.HealthSamples(self.iteration, evaluation, raw)
+            yield events.HealthSamples(self.iteration, evaluation, samples)
 
     def _draw_picture(self) -> events.SamplesDrawn:
-        return events.SamplesDrawn(self.iteration, *self.evaluator.draw_picture(self.generator, self.critic))
+        return events.SamplesDrawn(self.iteration, *self.evaluator.draw_picture(self.evaluated_networks))
 
     def _is_due(self, every: int) -> bool:
         return self.iteration % every == 0 or self.iteration == self.config.iterations
