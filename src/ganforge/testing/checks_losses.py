@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ganforge.build.parts import game_spec
 from ganforge.core.contracts import Loss, TermInfo
 from ganforge.core.params import NoParams
-from ganforge.core.records import Critic, DiscriminatorOutput, LossTerms, Samples, Turn
+from ganforge.core.records import Critic, DiscriminatorOutput, LossTerms, Samples, Step, Turn
+from ganforge.games.game import Batch, Game, Objective, WeightedLoss
 from ganforge.registry.component import Component, Kind
 from ganforge.testing import stub_components
 from ganforge.testing.component_case import ComponentCase, require_finite, without_gradient
@@ -50,9 +52,54 @@ def find_discriminator(subject: ComponentCase) -> Component | None:
     return None
 
 
-def turn_terms(subject: ComponentCase, player: Player) -> LossTerms:
-    """The terms of one turn, on random samples."""
-    return _terms(subject.build(), player, _discriminator(subject), *_samples(subject, player))
+def find_game(subject: ComponentCase) -> Component | None:
+    """An installed game with the players and outputs of a loss; ``None`` if it is for a discriminator and a generator.
+
+    Raises:
+        NotApplicableError: no installed game has them.
+    """
+    loss: Loss = subject.build()
+    players = {key.partition("/")[0] for key in loss.term_info}
+    outputs = {word.removeprefix("output:") for word in subject.component.requires if word.startswith("output:")}
+    if players <= set(PLAYERS) and not outputs:
+        return None
+    for game in subject.registry.components(Kind.GAME):
+        spec = None if game.missing else game_spec(game, game.load_params()())
+        if spec and players <= spec.players.keys() and outputs <= set(spec.outputs):
+            return game
+    raise NotApplicableError(f"no installed game has the players {sorted(players)} and the outputs {sorted(outputs)}")
+
+
+def turns_of(subject: ComponentCase) -> dict[str, Turn]:
+    """What a loss gets in the turn of each player, on random samples."""
+    game = find_game(subject)
+    if game is None:
+        return {player: Turn(_discriminator(subject), *_samples(subject, player)) for player in PLAYERS}
+
+    found: dict[str, Turn] = {}
+
+    def watch(_index: int, player: str, turn: Turn, compute: Callable[[], LossTerms]) -> LossTerms:
+        found[player] = turn
+        return compute()
+
+    context = replace(ComponentCase(game, subject.registry).game_context(), data=subject.data, latent=subject.latent)
+    objective = Objective([WeightedLoss("loss", subject.build())], ())
+    objective.watch = watch
+    built: Game = game.load_factory()(game.load_params()(), replace(context, objective=objective))  # type: ignore[assignment]
+    torch.manual_seed(0)
+    for player in built.players:
+        player.loss(Batch(subject.samples(_MANY, seed=11), subject.latents(_MANY)), Step(0, 1))
+    return found
+
+
+def turn_terms(subject: ComponentCase) -> dict[str, LossTerms]:
+    """The terms of each player, on random samples."""
+    return {player: _of(subject.build(), player, turn) for player, turn in turns_of(subject).items()}
+
+
+def _only_adversarial(subject: ComponentCase) -> None:
+    if find_game(subject) is not None:
+        raise NotApplicableError("it is not for a discriminator and a generator")
 
 
 def _discriminator(subject: ComponentCase) -> nn.Module:
@@ -72,7 +119,11 @@ def _samples(subject: ComponentCase, player: Player) -> tuple[Samples, Samples]:
 
 
 def _terms(loss: Loss, player: Player, critic: Critic, real: Samples, fake: Samples) -> LossTerms:
-    terms: Any = getattr(loss, player)(Turn(critic, real, fake)) if hasattr(loss, player) else LossTerms({})
+    return _of(loss, player, Turn(critic, real, fake))
+
+
+def _of(loss: Loss, player: str, turn: Turn) -> LossTerms:
+    terms: Any = getattr(loss, player)(turn) if hasattr(loss, player) else LossTerms({})
     if not isinstance(terms, LossTerms):
         raise CheckFailedError(f"the {player}'s turn returns a {type(terms).__name__}, not LossTerms")
     return terms
@@ -80,8 +131,8 @@ def _terms(loss: Loss, player: Player, critic: Critic, real: Samples, fake: Samp
 
 @check("L01", Kind.LOSS)
 def terms_are_finite_scalars(subject: ComponentCase) -> None:
-    """Terms are finite scalars, and at least one of the two turns has terms."""
-    given = {player: turn_terms(subject, player) for player in PLAYERS}
+    """Terms are finite scalars, and at least one player has terms."""
+    given = turn_terms(subject)
     require(any(terms.values for terms in given.values()), "it returns no terms for either turn")
     for player, terms in given.items():
         values: Mapping[str, Any] = terms.values
@@ -94,7 +145,7 @@ def terms_are_finite_scalars(subject: ComponentCase) -> None:
 def term_info_matches_terms(subject: ComponentCase) -> None:
     """term_info describes exactly the terms that the loss returns."""
     term_info: Mapping[str, TermInfo] = subject.build().term_info
-    given = {f"{player}/{name}" for player in PLAYERS for name in turn_terms(subject, player)}
+    given = {f"{player}/{name}" for player, terms in turn_terms(subject).items() for name in terms}
     declared = set(term_info)
     require(given <= declared, f"terms missing from term_info: {', '.join(sorted(given - declared))}")
     require(declared <= given, f"term_info entries without a term: {', '.join(sorted(declared - given))}")
@@ -105,6 +156,7 @@ def term_info_matches_terms(subject: ComponentCase) -> None:
 @check("L03", Kind.LOSS)
 def discriminator_gets_gradient(subject: ComponentCase) -> None:
     """The discriminator's terms reach its parameters."""
+    _only_adversarial(subject)
     discriminator = _discriminator(subject)
     torch.autograd.backward(_total(subject, "discriminator", discriminator, *_samples(subject, "discriminator")))
     parameters = dict(discriminator.named_parameters())
@@ -114,6 +166,7 @@ def discriminator_gets_gradient(subject: ComponentCase) -> None:
 @check("L04", Kind.LOSS, after=(*BUILDS, "L06"))
 def generator_gets_gradient(subject: ComponentCase) -> None:
     """The generator's terms reach the generated values."""
+    _only_adversarial(subject)
     real, fake = _samples(subject, "generator")
     total = _total(subject, "generator", _discriminator(subject), real, fake)
     gradient: Any = torch.autograd.grad(total, fake.values, allow_unused=True)[0]
@@ -132,6 +185,7 @@ def _total(subject: ComponentCase, player: Player, critic: Critic, real: Samples
 @check("L05", Kind.LOSS, after=(*BUILDS, "L06"))
 def single_backward_is_enough(subject: ComponentCase) -> None:
     """Without second_order, the loss does not differentiate twice."""
+    _only_adversarial(subject)
     loss: Loss = subject.build()
     if loss.second_order:
         raise NotApplicableError("it declares second_order")
@@ -151,6 +205,13 @@ def has_no_side_effects(subject: ComponentCase) -> None:
 
     Running statistics of batch normalisation may change, since every forward pass changes them.
     """
+    if find_game(subject) is not None:
+        for player, turn in turns_of(subject).items():
+            kept = turn.real.values.clone(), turn.fake.values.detach().clone()
+            _of(subject.build(), player, turn)
+            same = torch.equal(turn.real.values, kept[0]) and torch.equal(turn.fake.values.detach(), kept[1])
+            require(same, f"the {player}'s terms changed the samples in place")
+        return
     for player in PLAYERS:
         discriminator = _discriminator(subject)
         before = {name: weight.detach().clone() for name, weight in discriminator.named_parameters()}
@@ -176,6 +237,7 @@ def gradients_have_the_right_sign(subject: ComponentCase) -> None:
     with a discriminator that is certainly wrong in its own turn and certainly right in the generator's. Terms that do not depend on
     the logits, such as gradient penalties, are skipped.
     """
+    _only_adversarial(subject)
     depends = [_depends_on_logits(subject, player) for player in PLAYERS]
     if not any(depends):
         raise NotApplicableError("its terms do not depend on the logits")
@@ -188,6 +250,7 @@ def equilibrium_is_as_declared(subject: ComponentCase) -> None:
     There, generated samples equal the real ones and the discriminator outputs the constant logit with the lowest loss. Terms that
     read a head are skipped.
     """
+    _only_adversarial(subject)
     loss: Loss = subject.build()
     discriminator = _discriminator(subject)
     declared = {key: info.equilibrium for key, info in loss.term_info.items() if info.equilibrium is not None}
@@ -216,6 +279,7 @@ def best_is_as_declared(subject: ComponentCase) -> None:
     There, the discriminator outputs one logit for all real samples and another for all generated ones, whichever give that player
     the lowest loss; terms without a lower bound keep falling. Terms that read a head are skipped.
     """
+    _only_adversarial(subject)
     loss: Loss = subject.build()
     discriminator = _discriminator(subject)
     declared = {key: info.best for key, info in loss.term_info.items() if info.best is not None}

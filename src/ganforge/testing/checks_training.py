@@ -28,7 +28,7 @@ from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef
 from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
-from ganforge.testing.checks_losses import PLAYERS, find_discriminator, turn_terms
+from ganforge.testing.checks_losses import find_discriminator, find_game, turn_terms
 from ganforge.testing.component_case import ComponentCase, FixedDataset, random_latents, random_samples, recipe_folder
 from ganforge.testing.conformance import BUILDS, CheckFailedError, NotApplicableError, check, require
 from ganforge.testing.stub_components import LinearDiscriminator, LinearEncoder, LinearGenerator, StubLoss
@@ -64,9 +64,11 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
     if subject.kind is Kind.ENCODER:
         parts[Kind.GAME] = _encoder_game(subject)
     losses = [parts[Kind.LOSS]]
-    if subject.kind is Kind.LOSS:
+    if subject.kind is Kind.LOSS and (game := find_game(subject)):
+        parts[Kind.GAME] = game
+    elif subject.kind is Kind.LOSS:
         parts[Kind.DISCRIMINATOR] = find_discriminator(subject) or stubs[Kind.DISCRIMINATOR]
-        if not all(turn_terms(subject, player).values for player in PLAYERS):
+        if not all(terms.values for terms in turn_terms(subject).values()):
             losses.append(stubs[Kind.LOSS])
 
     metrics = [parts[Kind.METRIC]] if Kind.METRIC in parts else []
