@@ -94,7 +94,7 @@ def probe_import(module: str) -> ImportReport:
 _MEMBERS: dict[Kind, tuple[str, ...]] = {
     Kind.DATASET: ("spec", "training", "held_out"),
     Kind.SAMPLER: ("spec", "draw"),
-    Kind.LOSS: ("term_info", "second_order", "discriminator", "generator"),
+    Kind.LOSS: ("term_info", "second_order"),
     Kind.METRIC: ("value_info", "measure"),
 }
 _SPECS = {Kind.DATASET: DataSpec, Kind.SAMPLER: LatentSpec}
@@ -299,6 +299,9 @@ def _words(schema: Any) -> Iterator[str]:
 
 def _require_members(built: Any, kind: Kind) -> None:
     lacking = [name for name in _MEMBERS[kind] if not hasattr(built, name)]
+    if kind is Kind.LOSS and not lacking:  # a method for each player that it has terms for
+        players = sorted({key.partition("/")[0] for key in built.term_info})
+        lacking = [player for player in players if not callable(getattr(built, player, None))]
     require(not lacking, f"the factory returns a {type(built).__name__} without {', '.join(lacking)}")
     if spec := _SPECS.get(kind):
         require(isinstance(built.spec, spec), f"its spec is a {type(built.spec).__name__}, not a {spec.__name__}")

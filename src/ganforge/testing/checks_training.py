@@ -16,11 +16,11 @@ from ganforge.build.builder import Folders, build_trainer
 from ganforge.build.dry_run import dry_run
 from ganforge.build.parts import game_spec
 from ganforge.builtin.games import two_player_spec
-from ganforge.core.contracts import BuildContext, DatasetContext, SamplerContext
+from ganforge.core.contracts import BuildContext, DatasetContext, Loss, SamplerContext
 from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Latent
-from ganforge.core.specs import DataSpec, LatentSpec, network_key
+from ganforge.core.specs import DataSpec, GameSpec, LatentSpec, network_key
 from ganforge.games.two_player import TwoPlayerGame
 from ganforge.recipe.config import SINGLE_KINDS, Recipe
 from ganforge.recipe.reader import read_recipe
@@ -28,7 +28,7 @@ from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef
 from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
-from ganforge.testing.checks_losses import find_discriminator, find_game, turn_terms
+from ganforge.testing.checks_losses import find_discriminator, find_game
 from ganforge.testing.component_case import ComponentCase, FixedDataset, random_latents, random_samples, recipe_folder
 from ganforge.testing.conformance import BUILDS, CheckFailedError, NotApplicableError, check, require
 from ganforge.testing.stub_components import LinearDiscriminator, LinearEncoder, LinearGenerator, StubLoss
@@ -63,16 +63,14 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
     parts = stubs | {subject.kind: subject.component}
     if subject.kind is Kind.ENCODER:
         parts[Kind.GAME] = _encoder_game(subject)
-    losses = [parts[Kind.LOSS]]
     if subject.kind is Kind.LOSS and (game := find_game(subject)):
         parts[Kind.GAME] = game
     elif subject.kind is Kind.LOSS:
         parts[Kind.DISCRIMINATOR] = find_discriminator(subject) or stubs[Kind.DISCRIMINATOR]
-        if not all(terms.values for terms in turn_terms(subject).values()):
-            losses.append(stubs[Kind.LOSS])
+    spec = game_spec(parts[Kind.GAME], subject.params() if subject.kind is Kind.GAME else NoParams())
+    losses = _losses(subject, spec, parts[Kind.LOSS], stubs[Kind.LOSS]) if spec.needs_loss else []
 
     metrics = [parts[Kind.METRIC]] if Kind.METRIC in parts else []
-    spec = game_spec(parts[Kind.GAME], subject.params() if subject.kind is Kind.GAME else NoParams())
     networks = {role: _table(parts[Kind(one.kind)]) for role, one in spec.networks.items()}
     named = {role: networks.pop(role) for role in tuple(networks) if network_key(role) == role}
     tables = {
@@ -80,19 +78,49 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
         **{kind.value: _table(parts[kind]) for kind in SINGLE_KINDS},
         **named,
         "networks": networks,
-        "loss": [_table(loss) for loss in losses] if spec.needs_loss else [],
+        "loss": [_table(loss) for loss in losses],
         "metric": [{**_table(metric), "samples": 16, "every": _ITERATIONS} for metric in metrics],
         "pictures": {"samples": 16, "every": _ITERATIONS},
         "checkpoints": {"every": _ITERATIONS},
     }
     file = folder / "end_to_end.toml"
     file.write_text(to_toml(to_plain(Recipe.model_validate_json(json.dumps(tables)))), encoding="utf-8")
-    registry = Registry((), {one.id + one.kind: one for one in (*stubs.values(), *parts.values())}.values())
+    registry = Registry((), {one.id + one.kind: one for one in (*stubs.values(), *parts.values(), *losses)}.values())
     folders = Folders(folder, folder / "data", fallbacks=data_folders(), cache=folder / "cache")
     blueprint = resolve_recipe(read_recipe(file), registry)
     trainer = build_trainer(blueprint, device=torch.device("cpu"), folders=folders)
     dry_run(blueprint, trainer)
     return trainer
+
+
+def _losses(subject: ComponentCase, spec: GameSpec, loss: Component, stub: Component) -> list[Component]:
+    """Losses that train every player: the given one, the stub, and installed ones, of the subject's own distribution if possible.
+
+    Raises:
+        NotApplicableError: a player has no installed loss.
+    """
+    installed = [one for one in subject.registry.components(Kind.LOSS) if not one.missing]
+    mine = subject.component.plugin.distribution
+    candidates = [loss, stub, *sorted(installed, key=lambda one: one.plugin.distribution != mine)]
+    outputs = {f"output:{name}" for name in spec.outputs}
+    chosen: list[Component] = [loss] if loss is subject.component else []
+    trained = {player for one in chosen for player in _players(subject, one)}
+    for player in spec.players:
+        for one in candidates if player not in trained else ():
+            readable = {word for word in one.requires if word.startswith("output:")} <= outputs
+            if readable and player in (players := _players(subject, one)) and not players & trained:
+                chosen.append(one)
+                trained |= players
+                break
+    if lacking := sorted(spec.players.keys() - trained):
+        raise NotApplicableError(f"no installed loss trains {', '.join(lacking)}")
+    return chosen
+
+
+def _players(subject: ComponentCase, loss: Component) -> set[str]:
+    """The players that a loss has terms for."""
+    built: Loss = loss.load_factory()(loss.load_params().model_validate(dict(loss.check_params)), subject.context)  # type: ignore[assignment]
+    return {key.partition("/")[0] for key in built.term_info}
 
 
 def _encoder_game(subject: ComponentCase) -> Component:
