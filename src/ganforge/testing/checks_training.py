@@ -28,7 +28,7 @@ from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef
 from ganforge.registry.registry import Registry
 from ganforge.storage.run_folder import data_folders
-from ganforge.testing.checks_losses import find_discriminator, find_game
+from ganforge.testing.checks_losses import PLAYERS, find_discriminator, find_game
 from ganforge.testing.component_case import ComponentCase, FixedDataset, random_latents, random_samples, recipe_folder
 from ganforge.testing.conformance import BUILDS, CheckFailedError, NotApplicableError, check, require
 from ganforge.testing.stub_components import LinearDiscriminator, LinearEncoder, LinearGenerator, StubLoss
@@ -94,24 +94,24 @@ def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
 
 
 def _losses(subject: ComponentCase, spec: GameSpec, loss: Component, stub: Component) -> list[Component]:
-    """Losses that train every player: the given one, the stub, and installed ones, of the subject's own distribution if possible.
+    """Losses that train every player: the one under test, then those of its distribution for this game, the stub, and others.
 
     Raises:
         NotApplicableError: a player has no installed loss.
     """
-    installed = [one for one in subject.registry.components(Kind.LOSS) if not one.missing]
-    mine = subject.component.plugin.distribution
-    candidates = [loss, stub, *sorted(installed, key=lambda one: one.plugin.distribution != mine)]
-    outputs = {f"output:{name}" for name in spec.outputs}
-    chosen: list[Component] = [loss] if loss is subject.component else []
-    trained = {player for one in chosen for player in _players(subject, one)}
-    for player in spec.players:
-        for one in candidates if player not in trained else ():
-            readable = {word for word in one.requires if word.startswith("output:")} <= outputs
-            if readable and player in (players := _players(subject, one)) and not players & trained:
-                chosen.append(one)
-                trained |= players
-                break
+    outputs, mine = {f"output:{name}" for name in spec.outputs}, subject.component.plugin.distribution
+    installed = [one for one in subject.registry.components(Kind.LOSS) if not one.missing and one.id != loss.id]
+    readable = [one for one in installed if {word for word in one.requires if word.startswith("output:")} <= outputs]
+    players = {one.id: _players(subject, one) for one in (loss, stub, *readable)}
+
+    chosen = [loss] if loss is not stub else []
+    chosen += [one for one in readable if one.plugin.distribution == mine and players[one.id] <= spec.players.keys() - set(PLAYERS)]
+    trained = {player for one in chosen for player in players[one.id]}
+    for one in (stub, *readable):  # the stub's terms have names of their own
+        fits = players[one.id] <= spec.players.keys() if one is stub else not players[one.id] & trained
+        if fits and players[one.id] & spec.players.keys() - trained:
+            chosen.append(one)
+            trained |= players[one.id]
     if lacking := sorted(spec.players.keys() - trained):
         raise NotApplicableError(f"no installed loss trains {', '.join(lacking)}")
     return chosen
