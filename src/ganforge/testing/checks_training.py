@@ -101,7 +101,7 @@ def _losses(subject: ComponentCase, spec: GameSpec, loss: Component, stub: Compo
     """
     outputs, mine = {f"output:{name}" for name in spec.outputs}, subject.component.plugin.distribution
     installed = [one for one in subject.registry.components(Kind.LOSS) if not one.missing and one.id != loss.id]
-    readable = [one for one in installed if {word for word in one.requires if word.startswith("output:")} <= outputs]
+    readable = [one for one in installed if set(one.requires) <= outputs | subject.words]
     players = {one.id: _players(subject, one) for one in (loss, stub, *readable)}
 
     chosen = [loss] if loss is not stub else []
