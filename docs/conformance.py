@@ -28,6 +28,7 @@ FAMILIES = {
     "T": "Data sets",
     "M": "Metrics",
     "E": "End to end",
+    "A": "Games",
 }
 
 

@@ -99,7 +99,7 @@ def test_only_the_networks_of_a_player_move(make):
     trainer = make()
     for update in trainer.updates:
         before = weights(trainer)
-        update.backward(trainer._next_batch(), Step(0, 9))
+        update.backward(trainer.next_batch(), Step(0, 9))
         update.step()
         moved = {role for role, now in weights(trainer).items() if not all(map(torch.equal, now, before[role]))}
         assert moved == set(update.player.networks)
@@ -118,7 +118,7 @@ def test_steps_and_every_are_kept_and_each_update_has_a_batch_of_its_own(make):
 def test_a_lazy_player_counts_as_often_as_it_is_left_out(make):
     trainer = make()
     judge = trainer.networks["judge"].eval()
-    batch = trainer._next_batch()
+    batch = trainer.next_batch()
     lazy = next(update for update in trainer.updates if update.player.name == "lazy")
     values = lazy.backward(batch, Step(0, 9))
     found = [one.grad.clone() for one in judge.parameters()]
@@ -131,7 +131,7 @@ def test_a_lazy_player_counts_as_often_as_it_is_left_out(make):
 
 def test_weights_are_clipped_after_each_update(make):
     trainer = make()
-    trainer.updates[0].backward(trainer._next_batch(), Step(0, 9))
+    trainer.updates[0].backward(trainer.next_batch(), Step(0, 9))
     trainer.updates[0].step()
     assert all(float(one.detach().abs().max()) <= 0.125 for one in trainer.networks["judge"].parameters())
 

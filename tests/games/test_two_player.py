@@ -81,7 +81,7 @@ def test_penalties_cost_no_forward_pass_of_their_own(make_trainer, parts):
     ]
     trainer = make_trainer(losses=losses)
     discriminator = trainer.networks["discriminator"]
-    trainer.updates[0].backward(trainer._next_batch(), Step(0, 20))
+    trainer.updates[0].backward(trainer.next_batch(), Step(0, 20))
     assert discriminator.calls == 2
 
 

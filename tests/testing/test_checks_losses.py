@@ -161,7 +161,7 @@ FAULTS = {
     "L01 vector": ("L01", Vector, "term generator/game is not a scalar tensor"),
     "L01 not finite": ("L01", Infinite, "term generator/game contains values that are not finite"),
     "L01 no terms": ("L01", Bare, "the generator's turn returns a Tensor, not LossTerms"),
-    "P11 no loss": ("P11", NoLoss, "the factory returns a NoLoss without term_info, second_order, generator"),
+    "P11 no loss": ("P11", NoLoss, "the factory returns a NoLoss without term_info, second_order"),
     "L02 missing": ("L02", Unread, "terms missing from term_info: generator/game"),
     "L02 spare": ("L02", Overread, "term_info entries without a term: generator/penalty"),
     "L02 unlabelled": ("L02", Unlabelled, "term_info entries without a label: generator/game"),

@@ -54,7 +54,7 @@ def test_each_turn_leaves_the_other_network_bit_equal(make_trainer, k):
         before = {key: value.clone() for key, value in trainer.networks[still].named_parameters()}
         gradients = {key: value.grad for key, value in trainer.networks[still].named_parameters()}
         moving = {key: value.clone() for key, value in trainer.networks[moved].named_parameters()}
-        update.backward(trainer._next_batch(), Step(0, 20))
+        update.backward(trainer.next_batch(), Step(0, 20))
         update.step()
         after = dict(trainer.networks[still].named_parameters())
         assert all(torch.equal(before[key], after[key]) for key in before)

@@ -45,7 +45,7 @@ def trains(subject: ComponentCase) -> None:
     The other components are stubs; a loss with terms for one turn only is combined with a stub loss.
     """
     with recipe_folder() as folder:
-        trainer = _trainer(subject, folder)
+        trainer = built_trainer(subject, folder)
         before = _weights(trainer)
         *events, end = trainer.run()
     steps = sum(isinstance(event, Stepped) for event in events)
@@ -58,7 +58,8 @@ def trains(subject: ComponentCase) -> None:
         require(not torch.equal(weights, before[name]), f"after {_ITERATIONS} iterations the {name} has not changed")
 
 
-def _trainer(subject: ComponentCase, folder: Path) -> Trainer:
+def built_trainer(subject: ComponentCase, folder: Path) -> Trainer:
+    """A trainer of a small recipe with the component, after a dry run."""
     stubs = _stubs(subject)
     parts = stubs | {subject.kind: subject.component}
     if subject.kind is Kind.ENCODER:

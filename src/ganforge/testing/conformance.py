@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 Subject: TypeAlias = "PluginCase | ComponentCase"
 """What checks run on: a plugin, or one component of it."""
 
-_LETTERS = "PGDLSTME"
+_LETTERS = "PGDLSTMEA"
 """First letters of check ids, in the order in which they run."""
 
 
@@ -315,7 +315,7 @@ def check_component(component: Component, *, registry: Registry | None = None, o
 
 def all_checks() -> tuple[Check, ...]:
     """Every check, by id; importing their modules, which import torch, defines them."""
-    for name in ("data", "losses", "metrics", "networks", "plugin", "training"):
+    for name in ("data", "games", "losses", "metrics", "networks", "plugin", "training"):
         importlib.import_module(f"ganforge.testing.checks_{name}")
     return tuple(CHECKS[identity] for identity in sorted(CHECKS, key=lambda one: (_LETTERS.index(one[0]), one)))
 

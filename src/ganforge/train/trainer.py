@@ -271,7 +271,7 @@ class Trainer:
         terms: dict[str, Tensor] = {}
         due = [update for update in self.updates if at.iteration % update.player.every == 0]
         if self.config.updates == "simultaneous":
-            batch = self._next_batch()
+            batch = self.next_batch()
             for update in due:
                 terms |= update.backward(batch, at)
             for update in due:
@@ -280,7 +280,7 @@ class Trainer:
 
         for update in due:
             for _ in range(update.player.steps):
-                terms |= update.backward(self._next_batch(), at)
+                terms |= update.backward(self.next_batch(), at)
                 update.step()
         return terms
 
@@ -290,7 +290,8 @@ class Trainer:
             return iteration
         return sum(update.player.steps * -(-iteration // update.player.every) for update in self.updates)
 
-    def _next_batch(self) -> Batch:
+    def next_batch(self) -> Batch:
+        """The next batch, with latents drawn for it."""
         real = self.batches[self._batch_index]
         self._batch_index += 1
         return Batch(real, draw_latents(self.sampler, self.batches.size, self._latents))

@@ -21,6 +21,7 @@ OPTIONS = {
     "t03": {"spec": "faulty_draws:tell_another_data"},
     "t04": {"spec": "faulty_draws:tell_data"},
     "t05": {"spec": "faulty_draws:tell_dense_data"},
+    **{f"a0{number}": {"spec": "ganforge.builtin.games:two_player_spec"} for number in range(1, 5)},
     "t06": {"spec": "faulty_draws:tell_data"},
 }
 
@@ -60,3 +61,8 @@ def ganforge_register_datasets(register):
 @hookimpl
 def ganforge_register_metrics(register):
     announce(register, "faulty_metrics", [f"m0{number}" for number in range(1, 6)])
+
+
+@hookimpl
+def ganforge_register_games(register):
+    announce(register, "faulty_rounds", [f"a0{number}" for number in range(1, 5)])
