@@ -18,12 +18,7 @@ from ganforge.registry.selection import BUILTIN, LOCAL, command_line_options, no
 
 _REFERENCE = re.compile(r"(?:(?P<distribution>[A-Za-z0-9][\w.-]*)/)?(?P<name>[^/@\s]+)(?:@(?P<revision>[0-9]+))?")
 
-FIRST_PARTY = frozenset(
-    {
-        *("ganforge", "ganforge-vanilla", "ganforge-dcgan", "ganforge-cgan", "ganforge-infogan"),
-        *("ganforge-vae", "ganforge-sgan", "ganforge-cyclegan"),
-    }
-)
+FIRST_PARTY = frozenset({"ganforge", "ganforge-vanilla", "ganforge-dcgan", "ganforge-cgan", "ganforge-infogan", "ganforge-vae"})
 """Distributions whose short names are reserved."""
 
 _PLUGIN_NAMES = {BUILTIN: "ganforge"} | {
@@ -37,9 +32,7 @@ _OWNED = {
     "ganforge-cgan": "generator/cgan-mlp generator/cgan-conv discriminator/cgan-mlp discriminator/cgan-conv"
     " discriminator/projection-conv discriminator/acgan-conv loss/auxiliary-classifier",
     "ganforge-infogan": "generator/infogan-mlp discriminator/infogan-mlp discriminator/infogan-conv loss/mutual-information",
-    "ganforge-vae": "game/autoencoder game/vae game/vae-gan encoder/mlp encoder/dcgan loss/reconstruction loss/kl metric/elbo",
-    "ganforge-sgan": "game/sgan discriminator/sgan-mlp discriminator/sgan-conv loss/semi-supervised loss/feature-matching",
-    "ganforge-cyclegan": "game/cyclegan game/pix2pix loss/cycle loss/identity loss/l1",
+    "ganforge-vae": "game/autoencoder game/vae encoder/mlp loss/reconstruction loss/kl",
 }
 _OWNERS = {name: distribution for distribution, names in _OWNED.items() for name in names.split()}
 
