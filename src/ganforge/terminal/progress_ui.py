@@ -70,6 +70,8 @@ class PlainLines(ProgressUI):
         self._write(self._heading.title)
         self._write(f"run {self._heading.folder}, seed {self._heading.seed}, on {event.device}")
         self._write(f"{formatting.data(event.data)}; {formatting.parameters(event.parameters)}")
+        if event.critic is None:
+            self._write("the game has no discriminator, so that health checks of one do not apply")
         self._write(
             f"from iteration {event.iteration:,} to {event.iterations:,}"
             if event.iteration
