@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ from ganforge.build.dry_run import dry_run
 from ganforge.build.parts import game_spec
 from ganforge.builtin.games import two_player_spec
 from ganforge.core.contracts import BuildContext, DatasetContext, Loss, SamplerContext
+from ganforge.core.errors import GanforgeError
 from ganforge.core.events import Finished, Stepped
 from ganforge.core.params import NoParams, Params
 from ganforge.core.records import Latent
 from ganforge.core.specs import DataSpec, GameSpec, LatentSpec, network_key
 from ganforge.games.two_player import TwoPlayerGame
-from ganforge.recipe.config import SINGLE_KINDS, Recipe
+from ganforge.recipe.config import NETWORK_KINDS, SINGLE_KINDS, Recipe
 from ganforge.recipe.reader import read_recipe
 from ganforge.recipe.toml_writer import to_plain, to_toml
 from ganforge.registry.component import Component, Factory, Kind, PluginRef
@@ -59,15 +61,48 @@ def trains(subject: ComponentCase) -> None:
 
 
 def built_trainer(subject: ComponentCase, folder: Path) -> Trainer:
-    """A trainer of a small recipe with the component, after a dry run."""
+    """A trainer of a small recipe with the component, after a dry run; the other components are stubs where these fit."""
+    first: GanforgeError | None = None
+    for partners in _partners(subject):
+        try:
+            return _built(subject, folder, partners)
+        except GanforgeError as error:
+            first = first or error
+    assert first is not None  # noqa: S101 - there is at least one choice of partners
+    raise first
+
+
+def _partners(subject: ComponentCase) -> Iterator[dict[Kind, Component]]:
+    """What to try in the place of stubs: partners that a loss needs, then a game and networks of the same distribution.
+
+    Raises:
+        NotApplicableError: no installed game has an encoder, or the players of a loss.
+    """
+    own = [one for one in subject.registry.components() if one.plugin == subject.component.plugin and not one.missing]
+    networks = {kind: one for kind in NETWORK_KINDS for one in own if one.kind is kind}
+    if subject.kind is Kind.LOSS:
+        game, discriminator = find_game(subject), None
+        if game is None and (discriminator := find_discriminator(subject)):
+            yield {Kind.DISCRIMINATOR: discriminator}
+        else:
+            yield {} if game is None else {Kind.GAME: game}
+        return
+    if subject.kind is not Kind.ENCODER:
+        yield {}
+    if subject.kind is Kind.GAME:
+        yield dict(networks)
+    if subject.kind in NETWORK_KINDS:
+        games = sorted(subject.registry.components(Kind.GAME), key=lambda one: one not in own)
+        specs = [(one, game_spec(one, one.load_params()())) for one in games if not one.missing]
+        found = [one for one, spec in specs if any(Kind(role.kind) is subject.kind for role in spec.networks.values())]
+        if not found and subject.kind is Kind.ENCODER:
+            raise NotApplicableError("no installed game has an encoder")
+        yield from ({Kind.GAME: one} for one in found if one in own or subject.kind is Kind.ENCODER)
+
+
+def _built(subject: ComponentCase, folder: Path, partners: Mapping[Kind, Component]) -> Trainer:
     stubs = _stubs(subject)
-    parts = stubs | {subject.kind: subject.component}
-    if subject.kind is Kind.ENCODER:
-        parts[Kind.GAME] = _encoder_game(subject)
-    if subject.kind is Kind.LOSS and (game := find_game(subject)):
-        parts[Kind.GAME] = game
-    elif subject.kind is Kind.LOSS:
-        parts[Kind.DISCRIMINATOR] = find_discriminator(subject) or stubs[Kind.DISCRIMINATOR]
+    parts = stubs | dict(partners) | {subject.kind: subject.component}
     spec = game_spec(parts[Kind.GAME], subject.params() if subject.kind is Kind.GAME else NoParams())
     losses = _losses(subject, spec, parts[Kind.LOSS], stubs[Kind.LOSS]) if spec.needs_loss else []
 
@@ -122,20 +157,6 @@ def _players(subject: ComponentCase, loss: Component) -> set[str]:
     """The players that a loss has terms for."""
     built: Loss = loss.load_factory()(loss.load_params().model_validate(dict(loss.check_params)), subject.context)  # type: ignore[assignment]
     return {key.partition("/")[0] for key in built.term_info}
-
-
-def _encoder_game(subject: ComponentCase) -> Component:
-    """An installed game with an encoder, of the encoder's own distribution if there is one.
-
-    Raises:
-        NotApplicableError: no installed game has an encoder.
-    """
-    games = [one for one in subject.registry.components(Kind.GAME) if not one.missing]
-    specs = [(one, game_spec(one, one.load_params()())) for one in games]
-    fitting = [one for one, spec in specs if any(role.kind == "encoder" for role in spec.networks.values())]
-    if not fitting:
-        raise NotApplicableError("no installed game has an encoder")
-    return min(fitting, key=lambda one: one.plugin.distribution != subject.component.plugin.distribution)
 
 
 def _weights(trainer: Trainer) -> dict[str, torch.Tensor]:
