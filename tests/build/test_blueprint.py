@@ -176,6 +176,14 @@ def test_a_recipe_has_the_tables_that_its_game_needs(source, registry, old, new,
     assert hint in problem.hint
 
 
+def test_steps_of_a_discriminator_need_one(registry, tmp_path):
+    text = (ROOT / "recipes" / "smoke" / "vae_moons.toml").read_text()
+    path = tmp_path / "recipe.toml"
+    path.write_text(text.replace("batch_size = 16", "batch_size = 16\ndiscriminator_steps = 5"))
+    (problem,) = problems(read_recipe(path), registry)
+    assert (problem.key, problem.message) == ("train.discriminator_steps", "game 'vae' has no player 'discriminator'")
+
+
 def test_a_component_of_a_plugin_that_failed_is_reported_with_the_original_error(source, beside):
     with pytest.raises(PluginError, match="ModuleNotFoundError: einops") as caught:
         resolve_recipe(source(('use = "mlp"', 'use = "other-gan/unet"')), beside(broken=["other-gan"]))

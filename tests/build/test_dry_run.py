@@ -220,6 +220,16 @@ class Learning(Plain, nn.Module):
         self.scale = nn.Parameter(torch.ones(()))
 
 
+class GrowingLoss(Plain, nn.Module):
+    def __init__(self, params, context):
+        nn.Module.__init__(self)
+        self.register_buffer("history", torch.zeros(0))
+
+    def generator(self, turn):
+        self.history = torch.cat([self.history, turn.fake.values.detach().mean()[None]])
+        return super().generator(turn)
+
+
 class Impatient(Plain):
     def generator(self, turn):
         loss = -turn.critic(turn.fake).logits.mean()
@@ -357,6 +367,7 @@ def test_parts_that_fit_are_left_as_they_were(stage):
         ),
         ({"loss": Unnamed}, r"^loss\[0\]: loss 'acme-gan/theirs' returns \(\), expected LossTerms"),
         ({"loss": Impatient}, r"^loss\[0\]: loss 'acme-gan/theirs' calls backward\(\)"),
+        ({"loss": GrowingLoss}, r"^loss\[0\]: loss 'acme-gan/theirs' changes the size of its buffer 'history'"),
         ({"loss": Weighted}, r"^loss\[0\]: loss 'acme-gan/theirs' has parameters of its own \('scale'\)"),
         ({"loss": Changing}, r"^loss\[0\]: loss 'acme-gan/theirs' changes the samples that it is given"),
         ({"loss": Detaching}, r"^loss\[0\]: loss 'acme-gan/theirs' switches gradients off"),

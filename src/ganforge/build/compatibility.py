@@ -51,6 +51,7 @@ def check_compatibility(
     problems += _unsuitable_data(source, found, specs)
     problems += _missing_heads(source, found, specs, registry)
     problems += _missing_outputs(source, found, registry)
+    problems += _steps_without_discriminator(source, found)
     problems += _conflicting_losses(source, found)
     problems += _conflicting_metric_names(source, found)
     losses = found.of(Kind.LOSS)
@@ -177,6 +178,13 @@ def _missing_outputs(source: RecipeSource, found: PartSearch, registry: Registry
                 hint = f'set game.use = "{registry.name_of(providers[0])}"' if providers else f"remove {part.key}"
                 message = f"{part} reads the output '{word.removeprefix(_OUTPUT)}', but {game} has none"
                 yield source.problem(f"{part.key}.use", message, hint)
+
+
+def _steps_without_discriminator(source: RecipeSource, found: PartSearch) -> Iterator[Problem]:
+    key = "train.discriminator_steps"
+    for game in found.of(Kind.GAME) if found.game is not None and "discriminator" not in found.game.players else ():
+        if source.value(key) not in (None, 1):
+            yield source.problem(key, f"{game} has no player 'discriminator'", "remove it; a game's own steps are in game.params")
 
 
 def _mismatch(component: Component, specs: KnownSpecs) -> tuple[bool, int]:

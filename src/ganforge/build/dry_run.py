@@ -176,6 +176,11 @@ class _DryRun:
 
         def call() -> LossTerms:
             if isinstance(loss, nn.Module):  # what it keeps in buffers is saved
+                if grown := next((name for name, value in loss.state_dict().items() if value.shape != kept[name].shape), None):
+                    remedy = "give it its final size when the loss is built"
+                    raise PartError(
+                        key, f"changes the size of its buffer '{grown}', which no checkpoint could restore", remedy=remedy
+                    )
                 loss.load_state_dict(kept)
             if critic is None or role is None:
                 return loss_terms(loss, key, player, turn)
