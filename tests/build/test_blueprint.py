@@ -141,7 +141,7 @@ def test_problems_of_schema_components_params_and_agreement_come_in_one_report(s
     ("old", "new", "key", "message", "hint"),
     [
         ('use = "moons"', 'use = "mons"', "dataset.use", "no dataset named 'mons'", "did you mean 'moons'?"),
-        ('use = "moons"', 'use = "mlp"', "dataset.use", "no dataset named 'mlp'", "'mlp' is a discriminator and a generator"),
+        ('use = "moons"', 'use = "mlp"', "dataset.use", "no dataset named 'mlp'", "'mlp' is a discriminator and an encoder"),
         ('use = "moons"', 'use = "moons@9"', "dataset.use", "is installed in revision 1, not 9", "moons@1"),
         ('use = "moons"', 'use = "a b"', "dataset.use", "is not a valid name of a dataset", "write name"),
         ('use = "moons"', 'use = "os.system"', "dataset.use", "no dataset named 'os.system'", "installed datasets"),

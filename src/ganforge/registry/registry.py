@@ -210,7 +210,8 @@ class Registry:
         if (owner := owner_of(kind, name)) and not distribution:
             instead = f", or write '{alike[0]}' for the installed one" if alike else ""
             return f"install the plugin {owner}, which provides it{instead}"
-        return f"'{name}' is a {' and a '.join(kinds)}, not a {kind}" if kinds else None
+        named = " and ".join(f"{'an' if one[0] in 'aeiou' else 'a'} {one}" for one in kinds)
+        return f"'{name}' is {named}, not a {kind}" if kinds else None
 
 
 def _list_command(option: str = "") -> str:
