@@ -12,6 +12,7 @@ from ganforge.build.blueprint import resolve_recipe
 from ganforge.build.builder import Folders, build_trainer
 from ganforge.builtin.datasets.image_datasets import decode_idx as decode
 from ganforge.core.events import Stepped
+from ganforge.core.records import Step
 from ganforge.recipe.reader import read_recipe
 from ganforge.registry.plugin_loader import load_plugins
 
@@ -98,7 +99,7 @@ def test_rate_and_momentum_move_as_in_2014(first, name, rate):
         149_999: (rate / 1.000004**149_999, 0.7),
     }
     for update, (lr, momentum) in expected.items():
-        found = optimizer.set_rates(update, UPDATES)
+        found = optimizer.set_rates(Step(update, UPDATES))
         assert found["lr"] == pytest.approx(lr, rel=1e-6)
         assert found["momentum"] == pytest.approx(momentum, abs=1e-5)
     floor = {"generator": 1e-6, "discriminator": 5e-7}[name]
